@@ -1,0 +1,88 @@
+"""Check an installed Pitstop as its user meets it: away from the checkout, with nothing but the wheel.
+
+Run by CI with the interpreter of the environment that the wheel was installed into: `check_wheel.py CHECKOUT FOLDER`.
+It runs the demo in FOLDER and checks what it printed against what the project promises. Standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import resource
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any
+
+KEYS = ("metric_name", "higher_is_better", "periods", "totals", "alarms", "incidents", "decisions", "releases")
+POLICIES = ("never", "monthly", "pitstop", "oracle")
+SECONDS = 150.0
+MEBIBYTES = 1024.0
+MEAN_AUC = 0.77
+RETRAINS = 6
+
+
+def demand(holds: object, sentence: str) -> None:
+    """Print a promise that is kept; stop at the first that is not."""
+    if not holds:
+        sys.exit(f"BROKEN: {sentence}")
+    print(f"holds: {sentence}")
+
+
+def check_contents(checkout: Path) -> None:
+    """Check where Pitstop is imported from, and that data, credit and licences came along."""
+    import pitstop.data  # noqa: PLC0415 - the point is to import it here, from the installed wheel
+
+    location = Path(pitstop.data.__file__).resolve()
+    demand(checkout not in location.parents, f"pitstop is imported from the environment, not from {checkout}")
+    demand(pitstop.data.hotel_bookings_path().is_file(), "the bookings are in the wheel")
+    notice = pitstop.data.hotel_bookings_notice()
+    demand("CC BY 4.0" in notice and "Antonio" in notice, "the bookings' credit and licence are in the wheel")
+    files = {Path(str(file)).name for file in importlib.metadata.files("pitstop") or []}
+    demand({"LICENSE", "NOTICE", "py.typed"} <= files, "LICENSE, NOTICE and py.typed are in the wheel")
+
+
+def run(folder: Path, *arguments: str) -> tuple[str, float]:
+    """Run the installed command in `folder` and return what it printed and how many seconds it took."""
+    command = [str(Path(sysconfig.get_path("scripts")) / "pitstop"), *arguments]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    seconds = time.perf_counter() - start
+    demand(done.returncode == 0, f"`pitstop {' '.join(arguments)}` ends with exit code 0 (it was {done.returncode})")
+    return done.stdout, seconds
+
+
+def check_demo(folder: Path) -> None:
+    """Run the demo and check its answer, time and memory."""
+    text, seconds = run(folder, "demo", "--no-serve", "--home", str(folder / "home"), "--json")
+    document: dict[str, Any] = json.loads(text)
+    demand(all(key in document for key in KEYS), f"the demo's JSON has {', '.join(KEYS)}")
+    totals = document["totals"]
+    demand(set(POLICIES) <= set(totals), f"totals has {', '.join(POLICIES)}")
+    for name in POLICIES:
+        print(f"  {name:8} {json.dumps(totals[name])}")
+    ours = totals["pitstop"]
+    demand(ours["mean_metric"] >= MEAN_AUC, f"mean monthly AUC {ours['mean_metric']:.4f} is at least {MEAN_AUC}")
+    demand(ours["retrains"] <= RETRAINS, f"{ours['retrains']} retrains are at most {RETRAINS}")
+    best = max(float(totals[name]["value"]) for name in ("never", "monthly"))
+    demand(float(ours["value"]) > best, f"a total value of {ours['value']} is above {best}, of never and of monthly")
+    demand(document["alarms"] and document["incidents"] and document["releases"], "alarms, incidents and releases")
+    demand(seconds <= SECONDS, f"the demo took {seconds:.1f} s, at most {SECONDS:.0f}")
+    # On Linux in KiB: the largest process among all that were waited for, the trainer's included.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    demand(peak <= MEBIBYTES, f"no process of it took more than {peak:.0f} MiB, at most {MEBIBYTES:.0f}")
+
+
+def main() -> None:
+    """Check everything, in the order in which a user meets it."""
+    checkout, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    check_contents(checkout)
+    text, _ = run(folder, "doctor", "--json", "--home", str(folder / "home"))
+    demand(json.loads(text)["works"], "pitstop doctor finds everything that is needed")
+    check_demo(folder)
+
+
+if __name__ == "__main__":
+    main()

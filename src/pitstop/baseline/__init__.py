@@ -1,0 +1,1 @@
+"""What healthy means for a release: reference counts, calibrator, leaf tree."""

@@ -1,0 +1,201 @@
+"""The baseline of a release: what healthy means for it.
+
+Its scores are out of sample: each reference row was scored by a model that had not seen it. Feature bins belong to the
+model and survive releases; the calibrator, the leaf tree and the reference counts belong to a release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+from sklearn.tree import DecisionTreeRegressor
+
+from pitstop.baseline.tree import MAX_LEAVES, Codes, LeafTree
+from pitstop.profile import Layout, OutcomeProfile, Profile
+from pitstop.statistics.categories import CategoryCounts
+from pitstop.statistics.cells import Cells, LeafBins
+from pitstop.statistics.histogram import Histogram
+from pitstop.statistics.outcome_bins import STEPS, score_values
+
+# Edges of the score's own bins: quantiles of the reference, as for a feature.
+SCORE_BINS = 20
+# Enough for a standard error to a fifth of itself.
+DRAWS = 20
+# With fewer labelled rows an isotonic fit is mostly noise; the score is then taken as it is.
+MIN_CALIBRATION_ROWS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What one release is compared with.
+
+    `calibrated` (classes) is the probability, float64[1001] by score bin, that the label is positive (binary) or that
+    the prediction is right (multiclass); `calibrator_draws` holds the same, fitted on bootstrap samples. `score_edges`
+    are score bins at reference quantiles. `importance` is each feature's share of what explains the output. `profile`
+    and `outcomes` are the reference windows added up; `cells` holds only labelled rows that the tree was not fitted on.
+    `windows` is the first and the last reference window.
+    """
+
+    id: str
+    at: int
+    layout: Layout
+    tree: LeafTree
+    calibrated: NDArray[np.float64] | None
+    calibrator_draws: NDArray[np.float64] | None
+    score_edges: tuple[int, ...]
+    importance: Mapping[str, float]
+    profile: Profile
+    outcomes: OutcomeProfile
+    cells: Cells
+    windows: tuple[int, int]
+    by_rows: bool
+
+    @property
+    def features(self) -> Mapping[str, Histogram | CategoryCounts]:
+        """Reference counts of each feature."""
+        return self.profile.features
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything but the layout as arrays and JSON values."""
+        state: dict[str, Any] = {f"tree.{name}": array for name, array in self.tree.to_state().items()}
+        state |= {f"cells.{name}": array for name, array in self.cells.to_state().items()}
+        if self.calibrated is not None:
+            state["calibrated"] = self.calibrated
+        if self.calibrator_draws is not None:
+            state["calibrator_draws"] = self.calibrator_draws
+        return state | {
+            "profile": np.frombuffer(self.profile.pack(), dtype=np.uint8),
+            "outcomes": np.frombuffer(self.outcomes.pack(), dtype=np.uint8),
+            "id": self.id,
+            "at": self.at,
+            "score_edges": list(self.score_edges),
+            "importance": dict(self.importance),
+            "windows": list(self.windows),
+            "by_rows": self.by_rows,
+        }
+
+    @classmethod
+    def from_state(cls, layout: Layout, state: Mapping[str, Any]) -> Self:
+        """Return the baseline that `to_state` described."""
+
+        def part(prefix: str) -> dict[str, Any]:
+            return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+        return cls(
+            id=state["id"],
+            at=state["at"],
+            layout=layout,
+            tree=LeafTree.from_state(part("tree.")),
+            calibrated=state.get("calibrated"),
+            calibrator_draws=state.get("calibrator_draws"),
+            score_edges=tuple(state["score_edges"]),
+            importance=state["importance"],
+            profile=Profile.unpack(layout, state["profile"].tobytes()),
+            outcomes=OutcomeProfile.unpack(layout, state["outcomes"].tobytes()),
+            cells=Cells.from_state(LeafBins(), part("cells.")),
+            windows=(state["windows"][0], state["windows"][1]),
+            by_rows=state["by_rows"],
+        )
+
+    def leaves(self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_]) -> NDArray[np.int64]:
+        """Return the leaf of each row."""
+        return self.tree.apply(cell_codes(self.layout, rows, scores, decided))
+
+
+def cell_codes(
+    layout: Layout, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_] | NDArray[np.float64]
+) -> Codes:
+    """Return the cell number of each feature (missing: -1) and of the output, int32[rows, features + 1].
+
+    The output is the score's tenth for classes (-1 without a score) and the prediction's cell for a regression.
+    """
+    columns = []
+    for name, bins in layout.numeric:
+        values = np.asarray(rows[name].to_numpy(), dtype=np.float64)
+        cells = np.searchsorted(np.asarray(bins.edges), values, side="right")
+        columns.append(np.where(np.isnan(values), -1, cells))
+    for name, categories in layout.categorical:
+        column = rows[name].combine_chunks() if isinstance(rows[name], pa.ChunkedArray) else rows[name]
+        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        table = np.append(categories.cells_of(column.dictionary.cast(pa.string())), -1)
+        columns.append(table[np.asarray(pc.fill_null(column.indices, -1))])
+    if layout.outcome_bins.prediction is not None:
+        columns.append(np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), decided.astype(np.float64)))
+    else:
+        tenth = np.floor(np.nan_to_num(scores, nan=-0.1) * 10)
+        columns.append(np.minimum(tenth, 9))
+    return np.column_stack(columns).astype(np.int32)
+
+
+def calibrate(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:
+    """Return the calibrated probability of each score bin from reference outcomes, None for a regression.
+
+    Isotonic regression of positives (or of right predictions) on the score, weighted by counts. Without scores, or with
+    fewer than 50 labelled rows or one outcome only, the score stands for itself.
+    """
+    counted = outcomes.outcomes
+    if counted.bins.task == "regression":
+        return None
+    return _isotonic(*(side.astype(np.float64) for side in counted.by_score))
+
+
+def calibrator_draws(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:
+    """Return `calibrate` on `DRAWS` bootstrap samples of the same rows, float64[DRAWS, 1001]; None for a regression.
+
+    Their spread is the calibrator's own uncertainty. The seed is fixed: equal counts give equal draws.
+    """
+    counted = outcomes.outcomes
+    if counted.bins.task == "regression":
+        return None
+    both = counted.by_score.astype(np.float64)
+    rows = int(both.sum())
+    if rows == 0:
+        return None
+    generator = np.random.default_rng(rows)
+    samples = generator.multinomial(rows, (both / rows).ravel(), size=DRAWS).reshape(DRAWS, *both.shape)
+    return np.stack([_isotonic(negatives, positives) for negatives, positives in samples.astype(np.float64)])
+
+
+def _isotonic(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = negatives + positives
+    if total.sum() < MIN_CALIBRATION_ROWS or not positives.sum() or not negatives.sum():
+        return score_values()
+    seen = total > 0
+    model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
+    model.fit(score_values()[seen], positives[seen] / total[seen], sample_weight=total[seen])
+    return np.asarray(model.predict(score_values()), dtype=np.float64)
+
+
+def quantile_edges(by_score: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return score bins at the reference's quantiles: edge e counts scores in bins below e. At least one."""
+    total = int(by_score.sum())
+    if total == 0:
+        return (STEPS // 2,)
+    below = np.cumsum(by_score)
+    targets = np.arange(1, SCORE_BINS) / SCORE_BINS * total
+    edges = np.searchsorted(below, targets, side="left") + 1
+    kept = tuple(int(edge) for edge in np.unique(edges) if 0 < below[edge - 1] < total)
+    return kept or (int(np.flatnonzero(by_score)[0]) + 1,)
+
+
+def surrogate_importance(codes: Codes, output: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, float]:
+    """Return how much of the model's output each feature explains: shares of 0 to 1 that sum to 1.
+
+    They are the impurity importances of a tree of 64 leaves fitted to the output over the features' cells (Breiman et al.
+    1984), so they need no labels and no access to the model. A constant output gives equal shares.
+    """
+    features = codes[:, : len(names)]
+    if not len(output) or not names or float(np.ptp(output)) == 0.0:
+        return {name: 1.0 / len(names) for name in names}
+    model = DecisionTreeRegressor(max_leaf_nodes=MAX_LEAVES, min_samples_leaf=5, random_state=0)
+    shares = model.fit(features, output).feature_importances_
+    return {name: float(share) for name, share in zip(names, shares, strict=True)}

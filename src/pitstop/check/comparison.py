@@ -1,0 +1,246 @@
+"""`check`: two tables in, findings out, with no configuration."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pitstop.check.categories import compare_categories, count_categories
+from pitstop.check.findings import SEVERITIES, Distribution, Finding, Findings, Kind
+from pitstop.check.numeric import PSI_BINS, compare_numbers
+from pitstop.check.pairs import FEWEST_ROWS, Pair, number
+from pitstop.check.performance import Outputs, compare_performance
+from pitstop.check.structure import compare_columns, compare_duplicates, compare_nulls, compare_type, family
+from pitstop.check.times import compare_hours, compare_volume
+from pitstop.errors import EmptyTableError
+from pitstop.records import roles
+from pitstop.records.facts import ColumnFacts, facts_of, sample
+from pitstop.records.sources import read_table, select_columns, source_notes
+from pitstop.records.spec import ModelSpec
+from pitstop.statistics.bins import NumericBins
+
+SAMPLE_ROWS = 200_000
+# Of two tables of one population, at most this share gives any finding by chance (all columns and tests together).
+ALPHA = 0.01
+_TESTS_PER_COLUMN = 6
+# A label by name and place, not only because it stands last: otherwise it is a column like any other.
+_SURE_LABEL = 70
+_PICTURES = 12
+_CAUSES = ("type_change", "all_null", "unit_change", "stuck_value", "renamed_category", "time_shift")
+
+
+@dataclass(frozen=True)
+class _Roles:
+    time: str | None = None
+    id: str | None = None
+    label: str | None = None
+    prediction: str | None = None
+    score: str | None = None
+    positive: str | None = None
+    task: str | None = None
+
+
+def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Findings:
+    """Compare two tables (anything that `read_table` takes) and say what changed, worst first.
+
+    Each column gets its most specific finding. A difference is told where it is both more than chance (one error
+    probability of 0.01 for everything together, shared by Bonferroni) and large enough to matter. Where both hold
+    labels and the model's own output, performance is compared as well. The order of columns and of rows means nothing.
+    Above 200,000 rows, values are compared on evenly spaced rows; repeated rows are counted on all.
+
+    With `spec` only its columns are compared, in its roles; else the roles are guessed from names. Rows that hang
+    together in time differ by more than chance; comparing two stretches of time shows that, rightly.
+
+    Raises `EmptyTableError` (a side without rows), and what `read_table` raises.
+    """
+    before, after = read_table(reference), read_table(current)
+    for side, table in (("reference", before), ("current", after)):
+        if table.num_rows == 0:
+            msg = f"the {side} table has no rows; a comparison needs rows on both sides"
+            raise EmptyTableError(msg)
+    notes = [*source_notes(before), *source_notes(after)]
+    known = _guessed(before)
+    if spec is not None:
+        before, after, known = _as_specified(spec, before, after)
+    first, second = facts_of(sample(before, SAMPLE_ROWS)), facts_of(sample(after, SAMPLE_ROWS))
+    if _labels_are_late(first, second, known.label):
+        notes.append(f"the current table holds no labels ({known.label}), so labels and performance are not compared")
+        first.pop(known.label or "")
+        second.pop(known.label or "", None)
+    alpha = ALPHA / (_TESTS_PER_COLUMN * max(1, len(first)))
+    pairs = [Pair(name, first[name], second[name], alpha) for name in first if name in second]
+    if min(before.num_rows, after.num_rows) < FEWEST_ROWS:
+        notes.append(
+            f"distributions are compared from {FEWEST_ROWS} rows on; there are {before.num_rows} and {after.num_rows}"
+        )
+    found = compare_columns(first, second)
+    for pair in pairs:
+        found += _most_specific(_compare(pair, known))
+    found += compare_duplicates(before, after, known.id if known.id in second else None, alpha)
+    if known.time in first and known.time in second:
+        time = next(pair for pair in pairs if pair.name == known.time)
+        if family(time.reference) == family(time.current) == "time":
+            found += compare_volume(time, before.num_rows, after.num_rows)
+    found += _performance(first, second, known, alpha)
+    ranked = sorted(found, key=lambda item: (SEVERITIES.index(item.severity), -_rank(item), item.column))
+    return Findings(tuple(ranked), before.num_rows, after.num_rows, tuple(notes), _pictures(ranked, pairs))
+
+
+def _rank(finding: Finding) -> float:
+    """Sizes of different kinds have different units; those that are no share count as a whole table's change."""
+    return (
+        1.0 if finding.kind in ("unit_change", "volume", "time_shift", "performance_drop") else min(1.0, finding.size)
+    )
+
+
+def _guessed(table: pa.Table) -> _Roles:
+    facts = facts_of(sample(table))
+    time = roles.guess_time(facts)
+    taken = {time.value} if time else set()
+    identity = roles.guess_id(table, facts, taken)
+    taken |= {identity.value} if identity else set()
+    outputs = {role: guess.value for role, guess in roles.guess_outputs(facts, taken).items()}
+    taken |= set(outputs.values())
+    label = roles.guess_label(facts, taken, outputs.get("prediction"), least=_SURE_LABEL)
+    task = roles.guess_task(facts[label.value]) if label else None
+    binary = label is not None and task is not None and task.value == "binary"
+    return _Roles(
+        time=time.value if time else None,
+        id=identity.value if identity else None,
+        label=label.value if label else None,
+        prediction=outputs.get("prediction"),
+        score=outputs.get("score"),
+        positive=roles.guess_positive(facts[label.value]).value if label and binary else None,
+        task=task.value if task else None,
+    )
+
+
+def _as_specified(spec: ModelSpec, before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table, _Roles]:
+    columns = spec.columns
+    single = (columns.time, columns.id, columns.label, columns.prediction, columns.score)
+    named = [
+        *(name for name in single if name),
+        *columns.features,
+        *columns.segments,
+        *columns.protected,
+        *spec.amounts,
+    ]
+    wanted = list(dict.fromkeys(named))
+    known = _Roles(
+        time=columns.time,
+        id=columns.id,
+        label=columns.label,
+        prediction=columns.prediction,
+        score=columns.score,
+        positive=spec.decision.positive,
+        task=spec.model.task,
+    )
+    present = [name for name in wanted if name in after.column_names]
+    return select_columns(before, wanted), after.select(present), known
+
+
+def _labels_are_late(first: Mapping[str, ColumnFacts], second: Mapping[str, ColumnFacts], label: str | None) -> bool:
+    """Whether only the reference has labels: they come late, and that is no finding."""
+    return label is not None and label in first and (label not in second or second[label].kind == "empty")
+
+
+def _compare(pair: Pair, known: _Roles) -> list[Finding]:
+    found = compare_type(pair)
+    if found:
+        return found
+    if pair.name != known.label:
+        found += compare_nulls(pair)
+    kind = _kind(pair.name, known)
+    what = family(pair.reference)
+    if what == "time":
+        return found + compare_hours(pair)
+    if pair.name in (known.id, known.time) or _counts_rows(pair.reference):
+        return found
+    classes = pair.name == known.label and known.task != "regression"
+    if what == "number" and not classes:
+        return found + compare_numbers(pair, kind)
+    return found + (compare_categories(pair, kind) if what in ("text", "flag", "number") else [])
+
+
+def _kind(name: str, known: _Roles) -> Kind:
+    if name == known.label:
+        return "label_shift"
+    return "score_drift" if name in (known.prediction, known.score) else "drift"
+
+
+def _counts_rows(facts: ColumnFacts) -> bool:
+    """Whether a number only counts the rows (an index, a step): it never comes back, so it has no distribution."""
+    return (
+        facts.kind == "number"
+        and facts.whole
+        and facts.distinct == len(facts.column)
+        and len(facts.column) >= FEWEST_ROWS
+    )
+
+
+def _most_specific(found: list[Finding]) -> list[Finding]:
+    """Return the one finding that a column gets.
+
+    A cause (another type or unit, a stuck value, a new name) explains the drift that it makes, and takes over its
+    severity. Else the worst one is told, of equally bad ones the first (they come most specific first).
+    """
+    if not found:
+        return []
+    worst = min(found, key=lambda item: SEVERITIES.index(item.severity))
+    cause = next((item for item in found if item.kind in _CAUSES), None)
+    return [replace(cause, severity=worst.severity) if cause is not None else worst]
+
+
+def _performance(
+    first: Mapping[str, ColumnFacts], second: Mapping[str, ColumnFacts], known: _Roles, alpha: float
+) -> list[Finding]:
+    if known.label is None or known.task is None or known.label not in first or known.label not in second:
+        return []
+    sides = [
+        Outputs(
+            facts[known.label],
+            facts.get(known.prediction or ""),
+            facts.get(known.score or ""),
+            known.positive or "",
+        )
+        for facts in (first, second)
+    ]
+    if any(family(sides[0].label) != family(side.label) for side in sides):
+        return []
+    return compare_performance(sides[0], sides[1], known.task, alpha)
+
+
+def _pictures(found: list[Finding], pairs: list[Pair]) -> tuple[Distribution, ...]:
+    """Return both distributions of the columns that were found different, worst first."""
+    by_name = {pair.name: pair for pair in pairs}
+    named = list(dict.fromkeys(item.column for item in found if item.column in by_name))
+    pictures = [_picture(by_name[name]) for name in named[:_PICTURES]]
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def _picture(pair: Pair) -> Distribution | None:
+    what = family(pair.reference)
+    if what != family(pair.current) or what not in ("number", "text", "flag"):
+        return None
+    if what == "number":
+        reference, current = pair.reference.numbers(), pair.current.numbers()
+        both = [side[np.isfinite(side)] for side in (reference, current)]
+        edges = np.array(NumericBins.fit(np.concatenate(both), PSI_BINS).edges)
+        if len(edges) < 2:
+            return None
+        counted = [
+            np.bincount(np.searchsorted(edges, side, side="right"), minlength=len(edges) + 1)[1:-1] for side in both
+        ]
+        cells = tuple(f"{number(low)} to {number(high)}" for low, high in itertools.pairwise(edges))
+    else:
+        counts = count_categories(pair)
+        top = np.argsort(-(counts.reference + counts.current), kind="stable")[:PSI_BINS]
+        cells = tuple(counts.names[at] for at in top)
+        counted = [counts.reference[top], counts.current[top]]
+    shares = [tuple(float(share) for share in side / max(1, side.sum())) for side in counted]
+    return Distribution(pair.name, cells, shares[0], shares[1])

@@ -1,0 +1,58 @@
+"""A column in both tables, with the sentences' common parts and the levels that every comparison shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pitstop.check.findings import Severity
+from pitstop.records.facts import ColumnFacts
+
+# Below this many rows on a side no distribution is compared: eight rows cannot drift.
+FEWEST_ROWS = 30
+# Distances (Kolmogorov-Smirnov, total variation) from which a difference that is not chance is told, and how loudly.
+SMALL, NOTABLE, LARGE = 0.05, 0.1, 0.25
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One column in both tables. `alpha` is the error probability that each single test of the column may spend."""
+
+    name: str
+    reference: ColumnFacts
+    current: ColumnFacts
+    alpha: float
+
+    @property
+    def rows(self) -> int:
+        """Rows of the reference."""
+        return len(self.reference.column)
+
+    @property
+    def current_rows(self) -> int:
+        """Rows of the current table."""
+        return len(self.current.column)
+
+
+def by_distance(distance: float) -> Severity:
+    """Return how loudly a distance between distributions is told."""
+    if distance >= LARGE:
+        return "critical"
+    return "warning" if distance >= NOTABLE else "info"
+
+
+def percent(share: float) -> str:
+    """Return a share as per cent, with as many digits as it needs to be seen."""
+    if share and share < 0.001:
+        return "below 0.1%"
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    text = f"{value:.4g}"
+    return f"{value:,.0f}" if "e" in text and abs(value) < 1e12 and abs(value) >= 1 else text
+
+
+def shown(value: str) -> str:
+    """Return a category in quotes, shortened."""
+    return repr(value if len(value) <= 40 else value[:37] + "...")

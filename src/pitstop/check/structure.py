@@ -1,0 +1,149 @@
+"""The tables as such: columns that are missing, new or of another type, missing values, repeated rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pitstop.check.findings import Finding, Severity
+from pitstop.check.pairs import Pair, percent, shown
+from pitstop.check.significance import rate_p
+from pitstop.records import columns as convert
+from pitstop.records.facts import ColumnFacts
+
+_WORDS = {
+    "number": "numbers",
+    "text": "text",
+    "time": "dates or times",
+    "flag": "true and false",
+    "other": "nested values",
+}
+
+
+def family(facts: ColumnFacts) -> str:
+    """Return the kind of a column for comparison: number, text, time, flag, other, or nothing where it is all null."""
+    kind = facts.column.type
+    if facts.kind in ("empty", "time", "flag", "other"):
+        return "" if facts.kind == "empty" else facts.kind
+    return "text" if convert.is_text(kind) else "number"
+
+
+def compare_columns(reference: Mapping[str, ColumnFacts], current: Mapping[str, ColumnFacts]) -> list[Finding]:
+    """Return missing and new columns; the order of columns means nothing. A likely new name is told."""
+    missing = [name for name in reference if name not in current]
+    new = [name for name in current if name not in reference]
+    found = []
+    for name in missing:
+        near = _same_name(name, new)
+        hint = f"; {near!r} is new and may be its new name" if near else ""
+        sentence = f"{name}: the column is missing from the current table{hint}."
+        found.append(Finding(name, "missing_column", "critical", 1.0, sentence))
+    found += [
+        Finding(name, "new_column", "info", 1.0, f"{name}: the column is new; the reference has none.") for name in new
+    ]
+    return found
+
+
+def _same_name(name: str, others: list[str]) -> str | None:
+    plain = {other.strip().casefold().replace("-", "_").replace(" ", "_"): other for other in others}
+    near = difflib.get_close_matches(name.strip().casefold().replace("-", "_").replace(" ", "_"), list(plain), n=1)
+    return plain[near[0]] if near else None
+
+
+def compare_type(pair: Pair) -> list[Finding]:
+    """Return a finding where a column holds another kind of values. Whole numbers and fractions are one kind."""
+    before, after = family(pair.reference), family(pair.current)
+    if not before or not after or before == after:
+        return []
+    example = ""
+    if after == "text" and before in ("number", "time"):
+        values = convert.texts(pair.current.column, pair.name).drop_null().unique().to_pylist()
+        odd = [value for value in values if before == "time" or not convert.reads_as_number(value.strip())]
+        example = f" (such as {shown(odd[0])})" if odd else ""
+    sentence = f"{pair.name}: the reference holds {_WORDS[before]}, the current table {_WORDS[after]}{example}."
+    return [Finding(pair.name, "type_change", "critical", 1.0, sentence)]
+
+
+def compare_nulls(pair: Pair) -> list[Finding]:
+    """Return a finding where more values are missing than before. NaN and infinities count as missing."""
+    missing, now_missing = _missing(pair.reference), _missing(pair.current)
+    before, after = missing / pair.rows, now_missing / pair.current_rows
+    if (
+        before < 1.0
+        and now_missing == pair.current_rows
+        and rate_p(missing, pair.rows, now_missing, pair.current_rows) < pair.alpha
+    ):
+        sentence = f"{pair.name}: every value is missing ({percent(before)} were missing before)."
+        return [Finding(pair.name, "all_null", "critical", after - before, sentence)]
+    if abs(after - before) < 0.01 or rate_p(missing, pair.rows, now_missing, pair.current_rows) >= pair.alpha:
+        return []
+    if after > before:
+        sentence = f"{pair.name}: {percent(after)} of the values are missing, {percent(before)} before."
+        return [
+            Finding(
+                pair.name, "new_nulls", "critical" if after - before >= 0.2 else "warning", after - before, sentence
+            )
+        ]
+    if before - after < 0.1:
+        return []
+    sentence = (
+        f"{pair.name}: {percent(after)} of the values are missing, {percent(before)} before: they are now filled in."
+    )
+    return [Finding(pair.name, "fewer_nulls", "info", before - after, sentence)]
+
+
+def _missing(facts: ColumnFacts) -> int:
+    plain = convert.decoded(facts.column)
+    if facts.kind == "number" and pa.types.is_floating(plain.type):
+        return int(len(plain) - np.isfinite(np.asarray(plain.cast(pa.float64()).to_numpy())).sum())
+    return int(plain.null_count)
+
+
+def compare_duplicates(reference: pa.Table, current: pa.Table, identity: str | None, alpha: float) -> list[Finding]:
+    """Return findings on ids that stand twice and on rows that repeat an earlier row in every column but the id."""
+    found = []
+    if identity is not None and not _repeats(reference.select([identity])):
+        repeated = _repeats(current.select([identity]))
+        if repeated:
+            share = repeated / current.num_rows
+            sentence = (
+                f"{identity}: {repeated} rows ({percent(share)}) repeat an id that stands earlier; every id of the "
+                "reference is unique."
+            )
+            found.append(Finding(identity, "duplicates", "critical" if share >= 0.01 else "warning", share, sentence))
+    content = [name for name in reference.column_names if name in current.column_names and name != identity]
+    if not content or found:
+        return found
+    before, after = _repeats(reference.select(content)), _repeats(current.select(content))
+    share, share_before = after / current.num_rows, before / reference.num_rows
+    if share - share_before < 0.01 or rate_p(before, reference.num_rows, after, current.num_rows) >= alpha:
+        return found
+    # Rows with few different values repeat by chance, and the more rows there are the more often.
+    if share_before > 0.0 and current.num_rows > 1.2 * reference.num_rows:
+        return found
+    severity: Severity = "critical" if share - share_before >= 0.2 else "warning"
+    sentence = (
+        f"{percent(share)} of the rows repeat an earlier row in every column ({percent(share_before)} in the "
+        "reference)."
+    )
+    return [*found, Finding("", "duplicates", severity, share - share_before, sentence[0].upper() + sentence[1:])]
+
+
+def _repeats(table: pa.Table) -> int:
+    """Return how many rows repeat an earlier one, over the columns that are not nested."""
+    arrays = []
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_nested(column.type):
+            continue
+        encoded = convert.decoded(column).combine_chunks().dictionary_encode()
+        indices = pa.chunked_array(encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded])
+        codes = pa.concat_arrays([chunk.indices for chunk in indices.chunks])
+        arrays.append(np.asarray(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), dtype=np.int64))
+    if not arrays:
+        return 0
+    return int(table.num_rows - len(np.unique(convert.row_hashes(list(arrays)))))

@@ -1,0 +1,83 @@
+"""Every error that Pitstop raises on purpose, in one tree.
+
+A message says what was got, what was expected and what to do about it. Callers branch on the type,
+never on the text.
+"""
+
+from __future__ import annotations
+
+
+class PitstopError(Exception):
+    """Base of all deliberate errors. The command line prints it without a traceback and exits with 2."""
+
+
+class SpecError(PitstopError):
+    """The specification (`pitstop.toml`) is not usable: unknown key, wrong type, contradiction."""
+
+
+class RecordError(PitstopError):
+    """A table of rows cannot be used as it is. Nothing of it was written."""
+
+
+class UnreadableTableError(RecordError):
+    """A file or object cannot be read as a table: missing, corrupt, truncated, unknown format or encoding."""
+
+
+class MissingColumnError(RecordError):
+    """A column that the specification names is not in the table."""
+
+
+class EmptyTableError(RecordError):
+    """A table has no rows, or too few for what was asked of it."""
+
+
+class ColumnValueError(RecordError):
+    """A column holds values that its role does not allow; the message names the column and the first row."""
+
+
+class DuplicateIdError(RecordError):
+    """An id stands for two different rows."""
+
+
+class StatisticError(PitstopError):
+    """Statistics were combined that do not belong together (other bins, other layout)."""
+
+
+class BaselineError(PitstopError):
+    """A baseline cannot be fitted or does not fit the profile that it was asked about."""
+
+
+class TrainingError(PitstopError):
+    """A training or scoring run gave nothing usable. The champion is untouched."""
+
+
+class TrainerCrashedError(TrainingError):
+    """The trainer's process ended by itself with a failure or was killed."""
+
+
+class TrainerLimitError(TrainingError):
+    """The trainer's process was stopped because it passed its limit of time, memory, disk or output."""
+
+
+class TrainerOutputError(TrainingError):
+    """The trainer's answer is not what was asked for (rows missing, NaN, unparsable, wrong type)."""
+
+
+class StoreError(PitstopError):
+    """The store cannot do what was asked: not a store, made by a newer version, disk full, locked."""
+
+
+class StoreBusyError(StoreError):
+    """Another process is working in this home."""
+
+
+class JournalError(PitstopError):
+    """The journal does not verify: an entry, its order or its root is not what was recorded."""
+
+
+class UnknownNameError(PitstopError):
+    """A name (monitor, policy, trainer, recipe, model) is not registered; the message lists the known ones."""
+
+
+class ReportError(PitstopError):
+    """A report or picture cannot be made from what it was given."""

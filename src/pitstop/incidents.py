@@ -1,0 +1,146 @@
+"""Alarms, and the incidents that they belong to.
+
+An alarm is one stream's finding; an incident is what a person looks at. Alarms are grouped by *onset*: two alarms
+whose estimated starts lie within a week of each other are taken to have one cause. They are not grouped by a shared
+monitor, because linking by monitor joins everything to one endless incident in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pitstop.detection.streams import Finding
+from pitstop.records.identity import artifact_id
+
+# Onsets at most this many windows apart are one incident (two, where a window is a week).
+ONSET_WINDOWS = 7
+# After this many windows without an alarm of its own, an incident has recovered; a later alarm opens a new one.
+QUIET_WINDOWS = 28
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One stream crossed its threshold at the end of `window`.
+
+    `since` is the estimated first window of the change, `size` the observed minus the expected share of `indicator`, with
+    the interval `low`..`high`; `evidence` is in units of the threshold. `fast` marks the one-window path for upstream
+    breaks.
+    """
+
+    id: str
+    at: int
+    window: int
+    monitor: str
+    kind: str
+    column: str | None
+    indicator: str
+    since: int
+    observed: float
+    expected: float
+    size: float
+    low: float
+    high: float
+    evidence: float
+    fast: bool
+    caused_by: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was seen, in one clause."""
+        subject = {"error": "the model's error", "volume": "the number of rows"}.get(self.kind, self.indicator)
+        if self.kind == "volume":
+            return f"{subject} went from {self.expected:.0f} to {self.observed:.0f} a window"
+        where = f"{self.column}: " if self.column and self.column not in subject else ""
+        return f"{where}{subject} went from {self.expected:.1%} to {self.observed:.1%}"
+
+
+def alarm_from(finding: Finding, at: int, caused_by: tuple[str, ...]) -> Alarm:
+    """Return the alarm of a finding. Its id digests what was seen, when, and against which baseline."""
+    stream = finding.stream
+    seen = {
+        "monitor": stream.name,
+        "window": finding.window,
+        "indicator": finding.indicator,
+        "since": finding.since,
+        "observed": finding.observed,
+        "caused_by": caused_by,
+    }
+    return Alarm(
+        id=artifact_id("alarm", seen),
+        at=at,
+        window=finding.window,
+        monitor=stream.name,
+        kind=stream.kind,
+        column=stream.column,
+        indicator=finding.indicator,
+        since=finding.since,
+        observed=finding.observed,
+        expected=finding.expected,
+        size=finding.observed - finding.expected,
+        low=finding.low,
+        high=finding.high,
+        evidence=finding.evidence,
+        fast=finding.fast,
+        caused_by=caused_by,
+    )
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Alarms with one onset. The opening alarm gives it its id; later alarms and causes are later artifacts.
+
+    `since` is the earliest onset among the alarms of its first week, `last` the window of its newest alarm.
+    """
+
+    id: str
+    at: int
+    opened: int
+    since: int
+    last: int
+    onset: int
+    alarms: tuple[str, ...]
+    monitors: tuple[str, ...]
+    caused_by: tuple[str, ...]
+
+    def is_open(self, window: int) -> bool:
+        """Whether it had an alarm in the last `QUIET_WINDOWS` windows."""
+        return window - self.last <= QUIET_WINDOWS
+
+    def takes(self, alarm: Alarm) -> bool:
+        """Whether an alarm belongs here: same onset, or the same stream alarming again while the incident is open."""
+        if not self.is_open(alarm.window):
+            return False
+        again = alarm.monitor in self.monitors and alarm.since <= self.last + ONSET_WINDOWS
+        return again or abs(alarm.since - self.onset) <= ONSET_WINDOWS
+
+
+def grouped(incidents: Iterable[Incident], alarm: Alarm) -> tuple[tuple[Incident, ...], Incident, bool]:
+    """Add an alarm to the incident that takes it (the one with the nearest onset), or open a new one.
+
+    Returns all incidents in order of opening, the one that took the alarm, and whether it is new.
+    """
+    known = tuple(incidents)
+    takers = [incident for incident in known if incident.takes(alarm)]
+    if not takers:
+        opened = Incident(
+            id=artifact_id("incident", {"opened_by": alarm.id}),
+            at=alarm.at,
+            opened=alarm.window,
+            since=alarm.since,
+            last=alarm.window,
+            onset=alarm.since,
+            alarms=(alarm.id,),
+            monitors=(alarm.monitor,),
+            caused_by=(alarm.id,),
+        )
+        return (*known, opened), opened, True
+    nearest = min(takers, key=lambda incident: (abs(incident.onset - alarm.since), incident.opened))
+    grown = replace(
+        nearest,
+        last=max(nearest.last, alarm.window),
+        since=min(nearest.since, alarm.since) if alarm.window - nearest.opened <= ONSET_WINDOWS else nearest.since,
+        alarms=(*nearest.alarms, alarm.id),
+        monitors=tuple(dict.fromkeys((*nearest.monitors, alarm.monitor))),
+    )
+    return tuple(grown if incident.id == grown.id else incident for incident in known), grown, False

@@ -1,0 +1,1 @@
+"""The loop: windows in; profiles, alarms, incidents, decisions, challengers and releases out."""

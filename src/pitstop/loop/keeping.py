@@ -1,0 +1,177 @@
+"""How a loop is kept: one transaction a window, a state where a period ends, and the way back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pitstop.baseline.baseline import Baseline
+from pitstop.errors import StoreError
+from pitstop.incidents import Alarm, Incident
+from pitstop.loop.loop import RECENT, Loop, Taken
+from pitstop.loop.watch import Watch
+from pitstop.monitors.base import WindowCounts
+from pitstop.profile import Layout, OutcomeProfile, Profile
+from pitstop.store.transaction import Transaction as StoreTransaction
+from pitstop.value.ledger import Posting, Transaction
+
+NAN = float("nan")
+
+
+def keep(store: StoreTransaction, loop: Loop, taken: Taken) -> None:
+    """Put everything of one window into a transaction."""
+    window, counts = taken.window, taken.counts
+    model, at = loop.spec.model.name, loop.calendar.window_start(window + 1)
+    rows, labels = taken.tables
+    if rows.num_rows:
+        store.add_segment("predictions", model, window, f"window-{window}", rows, at=at)
+    if labels.num_rows:
+        store.add_segment("labels", model, window, f"window-{window}", labels, at=at)
+    if counts is not None:
+        store.put_profile(model, "predicted", window, counts.profile.pack(), counts.profile.id)
+        store.put_profile(model, "labelled", window, counts.outcomes.pack(), counts.outcomes.id)
+    store.put_signals(
+        model,
+        window,
+        [
+            (
+                signal.name,
+                signal.column or None,
+                signal.value,
+                NAN if signal.low is None else signal.low,
+                NAN if signal.high is None else signal.high,
+            )
+            for signal in taken.signals
+        ],
+    )
+    for item in taken.kept:
+        store.put_artifact(item.content, item.kind, item.id, item.at, item.caused_by, model)
+
+
+def save(store: StoreTransaction, loop: Loop) -> None:
+    """Put the loop's state before window `loop.window` into a transaction."""
+    if loop.models is not None:
+        for challenger, digest in loop.upkeep.digests.items():
+            if digest not in loop.stored:
+                loop.stored.add(store.put_file(loop.models.model(challenger).content))
+    arrays: dict[str, Any] = {
+        "fresh_score": loop.log.fresh_score.values,
+        "fresh_class": _plain(loop.log.fresh_class.values),
+    }
+    if loop.watch is not None and loop.baseline is not None:
+        arrays.update({f"watch.{name}": array for name, array in loop.watch.to_state().items()})
+        arrays.update({f"baseline.{name}": value for name, value in loop.baseline.to_state().items()})
+    values = {
+        "window": loop.window,
+        "chain": loop.chain,
+        "start": loop.start,
+        "spec": loop.spec.id,
+        "layout": loop.layout.to_document() if loop.layout else None,
+        "transactions": len(loop.books.ledger.transactions),
+        "upkeep": loop.upkeep.to_state(),
+        "alarms": [asdict(alarm) for alarm in loop.alarms.values()],
+        "incidents": [asdict(incident) for incident in loop.incidents],
+    }
+    at = loop.calendar.window_start(loop.window)
+    store.save_state(loop.spec.model.name, at, {**arrays, **values})
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return classes as fixed-width text ("" where there is none); numbers as they are."""
+    if values.dtype != object:
+        return values
+    return np.array(["" if value is None else str(value) for value in values], dtype=np.str_)
+
+
+def restore(loop: Loop) -> bool:
+    """Bring a new loop to its saved state; return False where the home holds none for this model.
+
+    Raises `StoreError` where the home was made with another specification.
+    """
+    saved = loop.home.load_state(loop.spec.model.name)
+    if saved is None:
+        return False
+    state = saved.values
+    if state["spec"] != loop.spec.id or state["start"] != loop.start:
+        msg = (
+            f"{loop.home.path} holds {loop.spec.model.name!r} with another specification or start; "
+            "use a new --home for the changed one, or the specification that it was made with"
+        )
+        raise StoreError(msg)
+    loop.window, loop.chain = state["window"], state["chain"]
+    _restore_rows(loop)
+    loop.log.fresh_score.values[:] = state["fresh_score"]
+    fresh = state["fresh_class"]
+    loop.log.fresh_class.values[:] = (
+        fresh if fresh.dtype.kind == "f" else np.where(fresh == "", None, fresh.astype(object))
+    )
+    _restore_ledger(loop, state["transactions"])
+    loop.alarms = {item["id"]: Alarm(**{**item, "caused_by": tuple(item["caused_by"])}) for item in state["alarms"]}
+    loop.incidents = tuple(
+        replace(Incident(**item), **{name: tuple(item[name]) for name in ("alarms", "monitors", "caused_by")})
+        for item in state["incidents"]
+    )
+    if state["layout"] is None:
+        return True
+    loop.layout = Layout.from_document(state["layout"])
+    loop.upkeep.restore(state["upkeep"], loop.layout.classes)
+    loop.stored = set(loop.upkeep.digests.values())
+    loop.baseline = Baseline.from_state(loop.layout, _part(state, "baseline."))
+    loop.watch = Watch.from_state(loop.spec, loop.baseline, _part(state, "watch."))
+    _restore_recent(loop)
+    return True
+
+
+def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _restore_rows(loop: Loop) -> None:
+    model, end = loop.spec.model.name, loop.window
+    regression = loop.spec.model.task == "regression"
+    for segment in loop.home.segments("predictions", model, None, end):
+        table = loop.home.read_segment(segment)
+        scores = np.asarray(table["@score"].to_numpy(), dtype=np.float64)
+        classes = table["@prediction"]
+        decided = (
+            np.asarray(classes.to_numpy(), dtype=np.float64)
+            if regression
+            else np.array(classes.to_pylist(), dtype=object)
+        )
+        batch = loop.log.append(table, scores, decided)
+        loop.log.estimate.values[batch] = table["@estimate"].to_numpy()
+    for segment in loop.home.segments("labels", model, None, end):
+        table = loop.home.read_segment(segment)
+        loop.log.set_labels(*loop.join(table).to_set)
+    rows = np.flatnonzero(loop.served(np.arange(len(loop.log))) & (loop.log.label_at < loop.calendar.window_start(end)))
+    if len(rows):
+        loop.books.recount(rows)
+
+
+def _restore_ledger(loop: Loop, count: int) -> None:
+    """Post the first `count` transactions again: later ones belong to windows that will be walked again."""
+    found = []
+    for record in loop.home.artifacts("transaction", loop.spec.model.name)[:count]:
+        content = record.content
+        lines = tuple(
+            Posting(**{**line, "amount": Decimal(line["amount"]), "caused_by": tuple(line["caused_by"])})
+            for line in content["postings"]
+        )
+        found.append(Transaction(content["id"], content["kind"], content["currency"], lines))
+    loop.books.ledger = loop.books.ledger.posted(*found)
+
+
+def _restore_recent(loop: Loop) -> None:
+    model, start = loop.spec.model.name, loop.window - RECENT
+    assert loop.layout is not None  # noqa: S101 - restore() has set it; for the type checker
+    predicted = {item.window: item.blob for item in loop.home.profiles(model, "predicted", start, loop.window)}
+    labelled = {item.window: item.blob for item in loop.home.profiles(model, "labelled", start, loop.window)}
+    loop.recent = [
+        WindowCounts(window, Profile.unpack(loop.layout, blob), OutcomeProfile.unpack(loop.layout, labelled[window]))
+        for window, blob in predicted.items()
+    ]

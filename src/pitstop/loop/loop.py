@@ -1,0 +1,348 @@
+"""One model's loop: `tick` takes the rows and labels of one window through every stage and commits all of it at once.
+
+A live system and a replay run this same code; they differ in where the rows come from and in how fast the windows
+pass. Nothing here reads a clock. State is saved where a period ends: after a crash the loop goes back to that point
+and walks the windows again, and everything it then makes has the id that it had before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pitstop.baseline.baseline import Baseline
+from pitstop.errors import EmptyTableError
+from pitstop.incidents import Alarm, Incident, alarm_from, grouped
+from pitstop.loop.bookkeeping import Books
+from pitstop.loop.diagnosing import Cause, diagnose
+from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
+from pitstop.loop.models import Models, Predictions, decide
+from pitstop.loop.reference import fit_reference, row_errors, window_counts
+from pitstop.loop.rowlog import NEVER, RowLog
+from pitstop.loop.upkeep import Upkeep
+from pitstop.loop.watch import Watch
+from pitstop.monitors import MONITORS
+from pitstop.monitors.base import Signal, WindowCounts
+from pitstop.profile import Layout
+from pitstop.records.columns import row_hashes
+from pitstop.records.spec import ModelSpec
+from pitstop.store.digest import rows_digest
+from pitstop.store.home import Home
+from pitstop.value.ledger import Transaction, charge
+from pitstop.value.money import amount_of
+
+Ints = NDArray[np.int64]
+
+# Windows kept at hand to explain incidents with.
+RECENT = 60
+
+
+@dataclass(frozen=True)
+class Join:
+    """Labels with the ordinals of their rows; `first` are new, `changed` correct an earlier label, the rest repeat it."""
+
+    rows: Ints
+    values: NDArray[Any]
+    known_at: Ints
+    first: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+
+    @property
+    def to_set(self) -> tuple[Ints, NDArray[Any], Ints]:
+        """Rows, labels and instants of those that say something new."""
+        use = self.first | self.changed
+        return self.rows[use], self.values[use], self.known_at[use]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one window left: its tables (rows with what was predicted, labels), artifacts, counts and signals."""
+
+    window: int
+    tables: tuple[pa.Table, pa.Table]
+    kept: tuple[Kept, ...]
+    counts: WindowCounts | None
+    signals: tuple[Signal, ...]
+
+
+class Loop:
+    """The state of one model's loop between two windows. `window` is the next one to be taken in."""
+
+    def __init__(self, home: Home, spec: ModelSpec, models: Models | None, *, first_data: int, start: int) -> None:
+        """Set up a loop whose rows begin in window `first_data` and whose first model is released at instant `start`."""
+        self.home = home
+        self.spec = spec
+        self.calendar = spec.calendar
+        self.models = models
+        self.start = self.calendar.window_at(start)
+        self.window = first_data
+        self.chain = spec.id
+        self.log = RowLog(spec)
+        first_period = self.calendar.period_at(start)
+        lead = first_period - self.calendar.period_at(self.calendar.window_start(first_data))
+        self.upkeep = Upkeep(spec, self.log, models, first_period, lead)
+        self.books = Books(spec, self.log)
+        self.layout: Layout | None = None
+        self.baseline: Baseline | None = None
+        # Digests of model files that the store has.
+        self.stored: set[str] = set()
+        self.watch: Watch | None = None
+        self.recent: list[WindowCounts] = []
+        self.alarms: dict[str, Alarm] = {}
+        self.incidents: tuple[Incident, ...] = ()
+        self.causes: dict[str, Cause] = {}
+
+    def take(self, rows: pa.Table, labels: pa.Table) -> Taken:
+        """Take in the next window: `rows` predicted in it, and `labels` (@id, @label, @label_at) known by its end.
+
+        Returns what is to be kept of it, in one transaction. Raises a `PitstopError` where the rows cannot be used; the
+        loop must then be restored before it goes on.
+        """
+        window = self.window
+        opening = self.calendar.window_start(window)
+        kept: list[Kept] = []
+        if window == self.start:
+            kept += self._begin(opening)
+        elif window > self.start and self.opens_period(window):
+            kept += self._open_period(window, opening)
+        batch = self._take_rows(window, rows)
+        late, corrected = self._take_labels(labels)
+        digests = (rows_digest(rows), rows_digest(labels))
+        self.chain = hashlib.sha256("|".join((self.chain, *digests)).encode()).hexdigest()
+        counts: WindowCounts | None = None
+        signals: tuple[Signal, ...] = ()
+        if self.watch is not None and self.baseline is not None:
+            ending = self.calendar.window_start(window + 1)
+            champion = self._champion_on(late)
+            baseline = self.baseline
+            counts = self._count(baseline, window, batch, late, champion)
+            kept += self._settle(baseline, window, ending, batch, late)
+            kept += self._watch_window(baseline, ending, counts)
+            signals = tuple(found for monitor in MONITORS for found in monitor.signals(baseline, counts))
+            change = self.upkeep.compare(window, ending, late, champion)
+            kept += change.kept
+            if change.released:
+                kept += self._charge_releases(change.kept, window)
+                kept += self._new_reference(window + 1)
+        kept += [keep_transaction(item) for item in corrected]
+        self.window = window + 1
+        return Taken(window, (self.log.as_kept(rows, batch), labels), tuple(kept), counts, signals)
+
+    # Stages.
+
+    def _begin(self, as_of: int) -> list[Kept]:
+        """Fit the layout, the first model and its baseline on what is known."""
+        log = self.log
+        if len(log) == 0:
+            msg = f"no row lies before the start, {self.calendar.name_instant(as_of)}; set a later [replay] start"
+            raise EmptyTableError(msg)
+        known = log.label_at < as_of
+        table = log.features(np.arange(len(log)))
+        if self.spec.columns.label is not None:
+            labels = log.labels.copy()
+            labels[~known] = np.nan if self.spec.model.task == "regression" else None
+            table = table.append_column("@label", self._column(labels))
+        if self.models is None:
+            table = table.append_column("@prediction", self._column(log.served_class.values))
+        layout = Layout.fit(self.spec, table)
+        change = self.upkeep.begin(as_of, self.chain, layout.classes)
+        if self.spec.model.task == "regression":
+            layout = Layout.fit(self.spec, table, predictions=log.fresh_class.values.astype(np.float64))
+        self.layout = layout
+        spec = Kept("spec", self.spec.id, as_of, (), asdict(self.spec))
+        return [spec, *change.kept, *self._new_reference(self.start)]
+
+    def _open_period(self, window: int, as_of: int) -> list[Kept]:
+        period = self.calendar.period_at(as_of)
+        standing = tuple(incident.id for incident in self.incidents if incident.is_open(window))
+        change = self.upkeep.open_period(period, as_of, self.chain, standing)
+        kept = list(change.kept)
+        for item in change.kept:
+            if item.kind == "challenger":
+                price = amount_of(self.spec.costs.fit_per_row * item.content["rows"])
+                kept.append(self._paid(charge(as_of, self._currency, window, "fit", price, caused_by=(item.id,))))
+        if change.released:
+            kept += self._charge_releases(change.kept, window)
+            kept += self._new_reference(window)
+        return kept
+
+    def _charge_releases(self, kept: tuple[Kept, ...], window: int) -> list[Kept]:
+        """Book the price of each version's first release; going back to an earlier version costs nothing."""
+        price = amount_of(self.spec.costs.release)
+        entries = [release for release in self.upkeep.timeline.releases if release.stage == "champion"]
+        first = {release.version: release.id for release in reversed(entries)}
+        return [
+            self._paid(charge(item.at, self._currency, window, "release", price, caused_by=(item.id,)))
+            for item in kept
+            if item.kind == "release" and item.id in first.values()
+        ]
+
+    def _new_reference(self, window: int) -> list[Kept]:
+        """Fit the baseline and the detectors of whoever serves from `window` on."""
+        assert self.layout is not None  # noqa: S101 - _begin() comes first; for the type checker
+        champion = self.upkeep.timeline.champion
+        owner = champion.id if champion else self.spec.id
+        reference = fit_reference(self.spec, self.layout, self.log, before=window, owner=owner)
+        baseline = self.baseline = reference.baseline
+        self.watch = Watch.fit(self.spec, baseline, reference.windows)
+        content = {
+            "owner": owner,
+            "windows": list(baseline.windows),
+            "rows": baseline.profile.rows,
+            "labelled": baseline.outcomes.labelled,
+            "importance": dict(baseline.importance),
+        }
+        return [Kept("baseline", baseline.id, baseline.at, (owner,), content)]
+
+    def _take_rows(self, window: int, rows: pa.Table) -> Ints:
+        """Score the rows with the champion and log them."""
+        if window < self.start and self.models is not None:
+            return self.log.append(rows)
+        found = self._predict_new(rows)
+        batch = self.log.append(rows, found.scores, found.decided)
+        if self.models is None:
+            self.log.fresh_score.values[batch] = found.scores
+            self.log.fresh_class.values[batch] = found.decided
+        return batch
+
+    def _predict_new(self, rows: pa.Table) -> Predictions:
+        if self.models is not None:
+            champion = self.upkeep.candidates[self.upkeep.champion]
+            return self.models.predict(champion.id, rows)
+        scores = np.full(rows.num_rows, np.nan)
+        if "@score" in rows.column_names:
+            scores = np.asarray(rows["@score"].to_numpy(), dtype=np.float64)
+        if self.spec.model.task == "regression":
+            return Predictions(scores, np.asarray(rows["@prediction"].to_numpy(), dtype=np.float64))
+        if "@prediction" in rows.column_names:
+            return Predictions(scores, np.array(rows["@prediction"].to_pylist(), dtype=object))
+        return Predictions(
+            scores, decide(self.spec, scores, ("not " + self.spec.decision.positive, self.spec.decision.positive))
+        )
+
+    def join(self, labels: pa.Table) -> Join:
+        """Find the rows of labels, and which of them are new and which differ from those that came before."""
+        rows = self.log.ordinals(labels["@id"].to_pylist())
+        values = np.array(labels["@label"].to_pylist(), dtype=self.log.labels.dtype)
+        known_at = np.asarray(labels["@label_at"].to_numpy(), dtype=np.int64)
+        first = self.log.label_at[rows] == NEVER
+        return Join(rows, values, known_at, first, ~first & (self.log.labels[rows] != values))
+
+    def _take_labels(self, labels: pa.Table) -> tuple[Ints, list[Transaction]]:
+        """Join labels to their rows; return the rows labelled for the first time, and the bookings of corrections."""
+        found = self.join(labels)
+        rows, values, first, changed = found.rows, found.values, found.first, found.changed
+        corrected = []
+        if changed.any():
+            # A fit that still runs was asked for with the old labels; wait for it before they change.
+            again = rows[changed]
+            self.upkeep.wait()
+            served = again[self.served(again)]
+            keep = np.isin(again, served)
+            booked = self.books.corrected(
+                self.calendar.window_start(self.window + 1), served, values[changed][keep], self.spec.id
+            )
+            corrected = [booked] if booked else []
+        self.log.set_labels(*found.to_set)
+        return rows[first], corrected
+
+    def served(self, rows: Ints) -> NDArray[np.bool_]:
+        """Return which rows were given a prediction when they came."""
+        served = self.log.served_class.values[rows]
+        if self.spec.model.task == "regression":
+            return np.asarray(~np.isnan(served), dtype=np.bool_)
+        return np.asarray(served != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
+
+    def _champion_on(self, rows: Ints) -> Predictions:
+        """Return what today's champion says of rows whose labels just came."""
+        if self.models is None:
+            return Predictions(self.log.served_score.values[rows], self.log.served_class.values[rows])
+        champion = self.upkeep.candidates[self.upkeep.champion]
+        return self.models.predict(champion.id, self.log.features(rows))
+
+    def _count(self, baseline: Baseline, window: int, batch: Ints, late: Ints, champion: Predictions) -> WindowCounts:
+        log = self.log
+        table = log.features(batch)
+        served = (log.served_score.values[batch], log.served_class.values[batch])
+        labels = log.labels[late]
+        errors = row_errors(self.spec, champion.decided, labels)
+        return window_counts(
+            baseline.layout,
+            window,
+            rows=table,
+            outputs=served,
+            leaves=baseline.leaves(table, *served),
+            duplicates=_repeated(table),
+            labelled=(
+                champion.scores,
+                champion.decided,
+                labels,
+                baseline.leaves(log.features(late), champion.scores, champion.decided),
+                errors,
+            ),
+        )
+
+    def _settle(self, baseline: Baseline, window: int, at: int, batch: Ints, late: Ints) -> list[Kept]:
+        """Book the estimates of new rows and the realised value of labelled ones."""
+        owner = self.upkeep.timeline.champion
+        cause = owner.id if owner else self.spec.id
+        booked = [
+            self.books.predicted(at, window, batch, baseline, cause),
+            self.books.settled(at, late[self.served(late)], cause),
+        ]
+        return [keep_transaction(item) for item in booked if item is not None]
+
+    def _watch_window(self, baseline: Baseline, at: int, counts: WindowCounts) -> list[Kept]:
+        """Step the detectors; group what they find; explain the incidents that it belongs to."""
+        assert self.watch is not None  # noqa: S101 - tick() has looked; for the type checker
+        self.recent = [*self.recent, counts][-RECENT:]
+        self.watch, findings = self.watch.step(counts)
+        kept: list[Kept] = []
+        touched: dict[str, bool] = {}
+        for finding in findings:
+            alarm = alarm_from(finding, at, (baseline.id,))
+            self.alarms[alarm.id] = alarm
+            self.incidents, incident, opened = grouped(self.incidents, alarm)
+            touched[incident.id] = touched.get(incident.id, False) or opened
+            kept.append(keep_alarm(alarm))
+        for incident in self.incidents:
+            if incident.id not in touched:
+                continue
+            cause = diagnose(incident, self.alarms, baseline, self.recent, self.calendar)
+            self.causes[incident.id] = cause
+            content = cause.to_json()
+            if touched[incident.id]:
+                kept.append(keep_incident(incident, content))
+            else:
+                kept.append(keep_growth(incident, at, counts.window, content))
+        return kept
+
+    def opens_period(self, window: int) -> bool:
+        """Return whether a window is the first of its period."""
+        opening = self.calendar.window_start(window)
+        return self.calendar.period_start(self.calendar.period_at(opening)) == opening
+
+    def _paid(self, transaction: Transaction) -> Kept:
+        return keep_transaction(self.books.paid(transaction))
+
+    def _column(self, values: NDArray[Any]) -> pa.Array:
+        regression = self.spec.model.task == "regression"
+        return pa.array(values, type=pa.float64() if regression else pa.string(), from_pandas=True)
+
+    @cached_property
+    def _currency(self) -> str:
+        return self.spec.value.currency
+
+
+def _repeated(table: pa.Table) -> int:
+    """Return how many rows repeat an earlier one in every feature."""
+    if not table.num_rows:
+        return 0
+    hashes = row_hashes([column.chunk(0) for column in table.itercolumns()])
+    return int(table.num_rows - len(np.unique(hashes)))

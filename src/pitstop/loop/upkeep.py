@@ -1,0 +1,413 @@
+"""Keeps the model good: fits candidates, closes columns of the loss matrix, decides, compares, releases, rolls back.
+
+At the start of a period `t` the labels that arrived in period `t - 1` are complete. Every earlier candidate is scored
+on them; the policy looks at the matrix; where a stop pays, the candidate of `t` enters: at once, where its recipe is
+proven on rows that its predecessors had not seen, else in shadow until a paired test says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pitstop.errors import EmptyTableError, TrainingError
+from pitstop.loop.kept import Kept, keep_decision
+from pitstop.loop.models import Models, Predictions
+from pitstop.loop.rowlog import RowLog
+from pitstop.records.identity import artifact_id
+from pitstop.records.spec import ModelSpec
+from pitstop.releases import Release, ReleaseTimeline
+from pitstop.retraining.comparison import Comparison, PairedTest, disagreement
+from pitstop.retraining.trainer import Challenger, parse_recipe, trainer_of
+from pitstop.strategy.base import Costs, Decision, History
+from pitstop.strategy.matrix import LossMatrix
+from pitstop.strategy.policies import POLICIES
+from pitstop.value.function import largest_losses, losses
+
+Ints = NDArray[np.int64]
+
+# A shadow that proves nothing in this many periods is given up; the next candidate is newer.
+SHADOW_PERIODS = 3
+# Folds of the reference before the first release, so that its scores are out of sample.
+FOLDS = 3
+_LEAST_SCALE = 1e-9
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A running paired test of the champion against another model, for the rows whose labels arrive from now on.
+
+    `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
+    """
+
+    kind: Literal["shadow", "rollback"]
+    other: int
+    opened: int
+    test: PairedTest
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a stage did: artifacts, and whether another model serves from now on."""
+
+    kept: tuple[Kept, ...]
+    released: bool = False
+
+
+class Upkeep:
+    """The candidates of a model by the period of their fit (0 is the first model), and what was decided about them."""
+
+    def __init__(self, spec: ModelSpec, log: RowLog, models: Models | None, first_period: int, lead: int) -> None:
+        self.spec = spec
+        self.calendar = spec.calendar
+        self.log = log
+        self.models = models
+        self.first_period = first_period
+        self.candidates: dict[int, Challenger] = {}
+        self.digests: dict[str, str] = {}
+        self.matrix = LossMatrix.empty(lead)
+        self.timeline = ReleaseTimeline()
+        self.champion = 0
+        self.released_at: tuple[int, ...] = ()
+        self.recipe_test: PairedTest | None = None
+        self.duels: tuple[Duel, ...] = ()
+        self.fit_rows: dict[int, int] = {}
+
+    # The first model.
+
+    def begin(self, as_of: int, chain: str, classes: tuple[str, ...]) -> Change:
+        """Fit and release the first model on the labels known at `as_of`; score the rows before it out of sample."""
+        if self.models is None:
+            self._score_logged()
+            return Change(())
+        self.models.know(classes, {})
+        self._ask(0, as_of, chain)
+        self._cross_fit(as_of, chain)
+        first = self.candidates[0]
+        self._finish(0)
+        why = f"the first model, fitted on the {first.rows:,} labels known"
+        self.timeline = self.timeline.promote(as_of, first.id, first.rows, (first.id,), why)
+        return Change((self._challenger(first), *self._releases(0)), released=True)
+
+    def _cross_fit(self, as_of: int, chain: str) -> None:
+        """Score every row before the first release by a model that was fitted on other windows."""
+        assert self.models is not None  # noqa: S101 - begin() has looked; for the type checker
+        recipe = parse_recipe("all")
+        usable = recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of)
+        fold = self.calendar.window_of(self.log.at) % FOLDS
+        names = []
+        for part in range(FOLDS):
+            rows = np.flatnonzero(usable & (fold != part))
+            challenger = self._challenge(as_of, f"{chain}|fold {part}", len(rows))
+            names.append(challenger.id)
+            self.models.ask(challenger, self.log.features(rows, label=True))
+        for part, name in enumerate(names):
+            held_out = np.flatnonzero(fold == part)
+            if len(held_out):
+                self._set_fresh(held_out, self.models.predict(name, self.log.features(held_out)))
+
+    def _score_logged(self) -> None:
+        """Take the logged predictions as out of sample: Pitstop did not train this model."""
+        everything = np.arange(len(self.log), dtype=np.int64)
+        self.log.fresh_score.values[everything] = self.log.served_score.values
+        self.log.fresh_class.values[everything] = self.log.served_class.values
+
+    def _set_fresh(self, rows: Ints, found: Predictions) -> None:
+        self.log.fresh_score.values[rows] = found.scores
+        self.log.fresh_class.values[rows] = found.decided
+
+    # A new period.
+
+    def open_period(self, period: int, as_of: int, chain: str, caused_by: tuple[str, ...]) -> Change:
+        """Close the column of the period before, decide, and ask for the candidate of this one."""
+        now = period - self.first_period
+        kept: list[Kept] = []
+        self._close_column(period - 1, kept)
+        decision = self._decide(now, as_of, caused_by)
+        kept.append(keep_decision(decision))
+        if self.models is None:
+            return Change(tuple(kept))
+        # A candidate is fitted on its grid, and whenever one is to be released.
+        if now % self.spec.policy.fit_every == 0 or decision.action == "retrain":
+            kept.append(self._ask(now, as_of, chain))
+        if decision.action != "retrain":
+            return Change(tuple(kept))
+        return self._enter(now, as_of, decision, kept)
+
+    def _close_column(self, period: int, kept: list[Kept]) -> None:
+        """Score all models on the rows labelled in `period`, and the freshest one on those predicted in it."""
+        column = period - self.first_period
+        start, end = self.calendar.period_start(period), self.calendar.period_start(period + 1)
+        late = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < end))
+        # In the order of arrival: the tests bet on one row after the other.
+        late = late[np.argsort(self.log.label_at[late], kind="stable")]
+        if self.models is None:
+            decided = self.log.served_class.values[late]
+            self.matrix = self.matrix.with_column({0: self._losses(late, decided)} if len(late) else {})
+            return
+        self._settle(kept)
+        known = sorted(number for number in self.candidates if number <= column)
+        rows = self.log.features(late)
+        found = {number: self.models.predict(self.candidates[number].id, rows) for number in known}
+        by_row = {number: self._losses(late, predictions.decided) for number, predictions in found.items()}
+        self.matrix = self.matrix.with_column(by_row if len(late) else {})
+        fresh = known[-1]
+        made = np.flatnonzero((self.log.at >= start) & (self.log.at < end))
+        if len(made):
+            self._set_fresh(made, self.models.predict(self.candidates[fresh].id, self.log.features(made)))
+        self._set_fresh(late, found[fresh])
+        if fresh != self.champion and len(late):
+            gap = by_row[self.champion] - by_row[fresh]
+            scale = self._scale(late, found[self.champion], found[fresh])
+            test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
+            self.recipe_test = test.updated(gap, scale)
+
+    def _decide(self, now: int, as_of: int, caused_by: tuple[str, ...]) -> Decision:
+        policy = POLICIES.get(self.spec.policy.name if self.models is not None else "debt")
+        rows = len(np.flatnonzero(self.log.label_at < as_of))
+        costs = Costs(self.spec.costs.release, self.spec.costs.fit_per_row * rows)
+        history = History(
+            matrix=self.matrix,
+            served=self.champion,
+            now=now,
+            releases=self.released_at,
+            recipe=self.spec.policy.recipe,
+            caused_by=(*caused_by, *([self.timeline.champion.id] if self.timeline.champion else [])),
+        )
+        return policy.decide(history, costs, as_of)
+
+    def _enter(self, now: int, as_of: int, decision: Decision, kept: list[Kept]) -> Change:
+        """Release the candidate of this period where its recipe is proven, else put it in shadow."""
+        assert self.models is not None  # noqa: S101 - open_period() has looked; for the type checker
+        before = len(self.timeline.releases)
+        try:
+            self._finish(now)
+        except TrainingError as error:
+            kept.append(self._failure(now, error))
+            return Change(tuple(kept))
+        candidate, champion = self.candidates[now], self.candidates[self.champion]
+        for duel in self.duels:
+            if duel.kind == "shadow":
+                self._retire_shadow(duel, as_of, (decision.id,), "a newer challenger takes its place")
+        self.duels = tuple(duel for duel in self.duels if duel.kind != "shadow")
+        test = self.recipe_test
+        tested = max((number for number in self.candidates if number < now), default=self.champion)
+        if test is not None and test.verdict == "better" and tested != self.champion:
+            proof = Comparison.of(
+                test,
+                at=as_of,
+                champion=champion.id,
+                challenger=self.candidates[tested].id,
+                caused_by=(decision.id, candidate.id),
+            )
+            kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
+            agreed = 1.0 - self._disagreement(now, tested, as_of)
+            if 1.0 - agreed <= self.spec.policy.agreement:
+                why = (
+                    f"recipe proven: fitted afresh it beat the champion on {test.rows:,} rows not used in training; "
+                    f"the refit decides {agreed:.1%} of rows like the tested model"
+                )
+                self._promote(now, as_of, (decision.id, proof.id), why)
+                return Change((*kept, *self._releases(before)), released=True)
+        why = "in shadow: not yet proven better than the champion on rows that neither was trained on"
+        self.timeline = self.timeline.shadow(as_of, candidate.id, candidate.rows, (decision.id, candidate.id), why)
+        start = PairedTest(self.spec.policy.alpha, _LEAST_SCALE)
+        self.duels = (*self.duels, Duel("shadow", now, now, start))
+        return Change((*kept, *self._releases(before)))
+
+    def _disagreement(self, refit: int, tested: int, as_of: int) -> float:
+        """Return on which share of the last period's labelled rows two candidates decide differently.
+
+        For a regression: how far apart their predictions are, as a share of the champion's mean absolute error.
+        """
+        assert self.models is not None  # noqa: S101 - as above
+        start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
+        rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
+        table = self.log.features(rows)
+        one, two = (self.models.predict(self.candidates[number].id, table).decided for number in (refit, tested))
+        if self.spec.model.task != "regression" or not len(rows):
+            return disagreement(one, two)
+        error = np.abs(self.log.fresh_class.values[rows] - self.log.labels[rows]).mean()
+        return float(np.abs(one - two).mean() / max(error, _LEAST_SCALE))
+
+    def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
+        """Make a candidate the champion and arm the test that would bring the old one back."""
+        candidate = self.candidates[number]
+        self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)
+        now = self.calendar.period_at(as_of) - self.first_period
+        self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, _LEAST_SCALE)),)
+        self.champion = number
+        self.released_at = (*self.released_at, now)
+        self.recipe_test = None
+
+    # Labels that arrive within a period.
+
+    def compare(self, window: int, as_of: int, late: Ints, champion: Predictions) -> Change:
+        """Update the running tests with the rows whose labels arrived in a window; act where one is decided."""
+        if not self.duels or self.models is None:
+            return Change(())
+        before, released = len(self.timeline.releases), False
+        kept: list[Kept] = []
+        rows = self.log.features(late)
+        standing = []
+        now = self.calendar.period_at(self.calendar.window_start(window)) - self.first_period
+        served = self.candidates[self.champion].id
+        own = self._losses(late, champion.decided)
+        for duel in self.duels:
+            other = self.candidates[duel.other]
+            test = duel.test
+            if len(late):
+                theirs = self.models.predict(other.id, rows)
+                scale = self._scale(late, champion, theirs)
+                test = test.updated(own - self._losses(late, theirs.decided), scale)
+            over = now - duel.opened >= SHADOW_PERIODS
+            if test.verdict == "undecided" and not over:
+                standing.append(replace(duel, test=test))
+                continue
+            proof = Comparison.of(
+                test, at=as_of, champion=served, challenger=other.id, caused_by=(self.timeline.releases[-1].id,)
+            )
+            kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
+            if test.verdict == "better" and not released:
+                self._act(duel, as_of, proof)
+                released = True
+            elif duel.kind == "shadow":
+                self._retire_shadow(duel, as_of, (proof.id,), proof.sentence)
+        if not released:
+            self.duels = tuple(standing)
+        return Change((*kept, *self._releases(before)), released=released)
+
+    def _act(self, duel: Duel, as_of: int, proof: Comparison) -> None:
+        if duel.kind == "shadow":
+            self._promote(duel.other, as_of, (proof.id,), f"proven in shadow. {proof.sentence}")
+            return
+        why = f"worse than the model before it: proven on {proof.rows:,} rows"
+        self.timeline = self.timeline.roll_back(as_of, (proof.id,), why)
+        back = self.timeline.champion
+        numbers = {candidate.id: number for number, candidate in self.candidates.items()}
+        self.champion = numbers[back.model] if back else self.champion
+        self.duels = ()
+        self.recipe_test = None
+
+    def _retire_shadow(self, duel: Duel, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
+        model = self.candidates[duel.other].id
+        for version, release in self.timeline.versions.items():
+            if release.model == model and release.stage == "shadow":
+                self.timeline = self.timeline.retire(as_of, version, caused_by, why)
+
+    # Pieces.
+
+    def _losses(self, rows: Ints, decided: NDArray[Any]) -> NDArray[np.float64]:
+        return losses(self.spec, decided, self.log.labels[rows], self.log.amounts(rows))
+
+    def _scale(self, rows: Ints, one: Predictions, two: Predictions) -> float:
+        """Return a bound of the difference of two models' losses on rows that is known before their labels."""
+        spread: float | None = None
+        if self.spec.model.task == "regression":
+            spread = float(np.abs(one.decided - two.decided).max()) if len(rows) else 0.0
+        bounds = largest_losses(self.spec, len(rows), self.log.amounts(rows), spread)
+        return max(float(bounds.max()) if len(bounds) else 0.0, _LEAST_SCALE)
+
+    def _ask(self, number: int, as_of: int, chain: str) -> Kept:
+        """Have the candidate of a period fitted in the background."""
+        assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
+        recipe = parse_recipe(self.spec.policy.recipe)
+        rows = np.flatnonzero(recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of))
+        if not len(rows):
+            msg = (
+                f"no label is known before {self.calendar.name_instant(as_of)}, so no model can be fitted; "
+                "set a later [replay] start, or name a label time that comes earlier"
+            )
+            raise EmptyTableError(msg)
+        self.candidates[number] = self._challenge(as_of, chain, len(rows))
+        self.fit_rows[number] = len(rows)
+        self.models.ask(self.candidates[number], self.log.features(rows, label=True))
+        return self._challenger(self.candidates[number])
+
+    def _challenge(self, as_of: int, chain: str, rows: int) -> Challenger:
+        return Challenger.of(
+            at=as_of,
+            recipe=parse_recipe(self.spec.policy.recipe),
+            rows=rows,
+            rows_digest=artifact_id("rows", chain),
+            trainer=trainer_of(self.spec.trainer),
+            section=self.spec.trainer,
+            caused_by=(self.spec.id,),
+        )
+
+    def _finish(self, number: int) -> None:
+        assert self.models is not None  # noqa: S101 - as above
+        candidate = self.candidates[number]
+        self.digests[candidate.id] = self.models.model(candidate.id).digest
+
+    def wait(self) -> None:
+        """Wait for fits that still run, whether they end well or not."""
+        if self.models is not None:
+            self.models.wait()
+
+    def _settle(self, kept: list[Kept]) -> None:
+        """Wait for fits still running; a failed one leaves a record and no candidate."""
+        for number in [number for number, item in self.candidates.items() if item.id not in self.digests]:
+            try:
+                self._finish(number)
+            except TrainingError as error:
+                kept.append(self._failure(number, error))
+
+    def _failure(self, number: int, error: TrainingError) -> Kept:
+        """Forget a candidate whose fit failed, and say why. The champion is untouched."""
+        failed = self.candidates.pop(number)
+        content = {"challenger": failed.id, "error": type(error).__name__, "message": str(error)}
+        # Text of a crash may hold paths and addresses: the id digests only what failed and when.
+        name = artifact_id("failure", {"challenger": failed.id})
+        return Kept("failure", name, failed.at, (failed.id,), content)
+
+    def _challenger(self, challenger: Challenger) -> Kept:
+        return Kept("challenger", challenger.id, challenger.at, challenger.caused_by, challenger.to_json())
+
+    def _releases(self, before: int) -> tuple[Kept, ...]:
+        return tuple(
+            Kept("release", release.id, release.at, release.caused_by, release.to_json())
+            for release in self.timeline.releases[before:]
+        )
+
+    # State.
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything but the rows, as plain JSON types."""
+        return {
+            "candidates": {str(number): item.to_json() for number, item in self.candidates.items()},
+            "digests": dict(self.digests),
+            "fit_rows": {str(number): rows for number, rows in self.fit_rows.items()},
+            "matrix": self.matrix.to_state(),
+            "releases": [release.to_json() for release in self.timeline.releases],
+            "champion": self.champion,
+            "released_at": list(self.released_at),
+            "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
+            "duels": [[duel.kind, duel.other, duel.opened, duel.test.to_state()] for duel in self.duels],
+        }
+
+    def restore(self, state: Mapping[str, Any], classes: tuple[str, ...]) -> None:
+        """Take over a state that `to_state` returned; ask again for fits that were running."""
+        self.candidates = {int(number): Challenger.from_json(item) for number, item in state["candidates"].items()}
+        self.digests = dict(state["digests"])
+        self.fit_rows = {int(number): rows for number, rows in state["fit_rows"].items()}
+        self.matrix = LossMatrix.from_state(state["matrix"])
+        self.timeline = ReleaseTimeline(tuple(Release.from_json(item) for item in state["releases"]))
+        self.champion = state["champion"]
+        self.released_at = tuple(state["released_at"])
+        test = state["recipe_test"]
+        self.recipe_test = None if test is None else PairedTest.from_state(test)
+        self.duels = tuple(
+            Duel(kind, other, opened, PairedTest.from_state(test)) for kind, other, opened, test in state["duels"]
+        )
+        if self.models is None:
+            return
+        self.models.know(classes, self.digests)
+        for item in self.candidates.values():
+            if item.id not in self.digests:
+                rows = np.flatnonzero(item.recipe.mask(self.log.at, self.log.label_at, self.calendar, item.at))
+                self.models.ask(item, self.log.features(rows, label=True))

@@ -1,0 +1,69 @@
+"""What a monitor is: baseline + profiles of one window -> signals to show, and indicator counts to test.
+
+Monitors are stateless and never see rows, so any window of the past can be looked at again. The alarm engine
+(`pitstop.detection`) owns the memory between windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pitstop.baseline.baseline import Baseline
+from pitstop.detection.streams import Stream
+from pitstop.profile import OutcomeProfile, Profile
+
+Ints = NDArray[np.int64]
+
+# Shares of the alarm budget by family. The error is what an owner loses money by; features share by importance.
+BUDGET_SHARES = {"error": 0.25, "score": 0.15, "drift": 0.40, "quality": 0.15, "volume": 0.05}
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """All that was counted in one window: rows predicted in it, and rows whose label arrived in it."""
+
+    window: int
+    profile: Profile
+    outcomes: OutcomeProfile
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A number to show; `column` is empty for the whole model, `low`..`high` its 95% interval where it has one."""
+
+    name: str
+    column: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Monitor(Protocol):
+    """A family of streams over one kind of count."""
+
+    @property
+    def name(self) -> str:
+        """The name of the family."""
+
+    def streams(self, baseline: Baseline) -> tuple[Stream, ...]:
+        """Return the streams that it tests for a model with this baseline; their weights sum to its budget share."""
+
+    def counts(self, stream: Stream, window: WindowCounts) -> tuple[Ints, Ints]:
+        """Return (k, n) for each indicator of one of its streams: k of n rows have the indicator."""
+
+    def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
+        """Return the numbers to show for one window; a number that does not exist there is left out."""
+
+
+def evenly(share: float, names: tuple[str, ...]) -> dict[str, float]:
+    """Share a family's budget equally over names."""
+    return {name: share / len(names) for name in names} if names else {}
+
+
+def constant(values: list[int], n: int) -> tuple[Ints, Ints]:
+    """Return counts `values` of the same n."""
+    return np.array(values, dtype=np.int64), np.full(len(values), n, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Records: what the columns of a model's table mean, and rows that are checked and ready to be counted."""

@@ -1,0 +1,309 @@
+"""The specification of a model: what its columns mean, how time runs, what outcomes are worth, what is allowed.
+
+`pitstop.toml` is its text form; `parse_spec` reads it strictly (an unknown key is an error that names its
+neighbours), so a typing mistake never becomes a silent default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pitstop.errors import SpecError
+from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
+from pitstop.records.identity import artifact_id
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """`[model]`: its name and kind of task."""
+
+    name: str
+    task: Task
+
+
+@dataclass(frozen=True)
+class ColumnsSection:
+    """`[columns]`: the role of each column. A column without a role is not used.
+
+    `features` are what the trainer and the drift monitors see; those also named in `categorical` are taken as
+    categories, the others as numbers. `prediction` (a class or a number) and `score` (the probability of the positive
+    class) are the model's own logged output, where the table has it; without a trainer they are needed.
+    """
+
+    time: str
+    features: tuple[str, ...]
+    id: str | None = None
+    label: str | None = None
+    label_time: str | None = None
+    prediction: str | None = None
+    score: str | None = None
+    categorical: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TimeSection:
+    """`[time]`: windows of monitoring and periods of decision (see `Calendar`).
+
+    `label_delay` is a number of windows, used where no label time is known: a label is then known at the end of its
+    window plus this delay.
+    """
+
+    window: WindowUnit | int = "day"
+    period: PeriodUnit | int = "month"
+    label_delay: int = 0
+
+
+@dataclass(frozen=True)
+class DecisionSection:
+    """`[decision]`: the positive label (binary; compared as text) and the score from which it is predicted."""
+
+    positive: str = "1"
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The worth of one outcome: `constant + factor * amount`; `amount` names a numeric column (missing counts as 0)."""
+
+    constant: float = 0.0
+    factor: float = 0.0
+    amount: str | None = None
+
+
+@dataclass(frozen=True)
+class ValueSection:
+    """`[value]`: the worth of each outcome cell, in `currency`.
+
+    Binary tasks use the four cells; multiclass tasks `correct` and `wrong`; regression `per_unit_error` (the worth
+    of one unit of absolute error, normally negative).
+    """
+
+    currency: str = "points"
+    true_positive: Outcome = Outcome()
+    false_positive: Outcome = Outcome(constant=-1.0)
+    true_negative: Outcome = Outcome()
+    false_negative: Outcome = Outcome(constant=-1.0)
+    correct: Outcome = Outcome()
+    wrong: Outcome = Outcome(constant=-1.0)
+    per_unit_error: Outcome = Outcome(constant=-1.0)
+
+
+@dataclass(frozen=True)
+class CostsSection:
+    """`[costs]`, in the currency of `[value]`; charged from here, never by a stopwatch.
+
+    `release` is one stop (people, validation, risk, compute of the final fit); `fit_per_row` is the compute price of
+    fitting one candidate, per training row.
+    """
+
+    release: float = 0.0
+    fit_per_row: float = 0.0
+
+
+@dataclass(frozen=True)
+class AlarmsSection:
+    """`[alarms]`: the promise, in false alarms per month for the whole model, all monitors together."""
+
+    per_month: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainerSection:
+    """`[trainer]`: the registered trainer `name`, or `command`, an argv list that speaks the trainer protocol.
+
+    `none` monitors only. Limits hold for one run: wall seconds, MiB of memory of its process group, MiB of files.
+    """
+
+    name: str = "gradient_boosting"
+    command: tuple[str, ...] = ()
+    seed: int = 0
+    wall_seconds: float = 600.0
+    memory_mib: int = 4096
+    disk_mib: int = 2048
+
+
+@dataclass(frozen=True)
+class PolicySection:
+    """`[policy]`: who decides when to retrain, and on which history (`all`, or `last_6` for six periods).
+
+    `alpha` bounds the probability of promoting a challenger that is not better. `agreement` is the largest share of
+    rows on which a refitted challenger may decide differently from the tested one and still inherit its proof.
+    """
+
+    name: str = "shadow_plan"
+    recipe: str = "all"
+    alpha: float = 0.05
+    agreement: float = 0.15
+    fit_every: int = 1
+
+
+@dataclass(frozen=True)
+class ReplaySection:
+    """`[replay]`: when the first model is fitted. Empty: after three periods, or a tenth of all, whichever is later."""
+
+    start: str = ""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that Pitstop is told about one model. Equal specs have equal ids."""
+
+    model: ModelSection
+    columns: ColumnsSection
+    time: TimeSection = TimeSection()
+    decision: DecisionSection = DecisionSection()
+    value: ValueSection = ValueSection()
+    costs: CostsSection = CostsSection()
+    alarms: AlarmsSection = AlarmsSection()
+    trainer: TrainerSection = field(default_factory=TrainerSection)
+    policy: PolicySection = PolicySection()
+    replay: ReplaySection = ReplaySection()
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions between sections."""
+        columns = self.columns
+        if not columns.features:
+            msg = "[columns] features is empty; name at least one feature column"
+            raise SpecError(msg)
+        stray = [name for name in columns.categorical if name not in columns.features]
+        if stray:
+            msg = f"[columns] categorical names {stray[0]!r}, which is not among the features {list(columns.features)}"
+            raise SpecError(msg)
+        roles = [columns.time, columns.id, columns.label, columns.label_time, columns.prediction, columns.score]
+        clash = [name for name in columns.features if name in [role for role in roles if role and role != columns.time]]
+        if clash:
+            msg = f"[columns] {clash[0]!r} is a feature and has another role; give it one role"
+            raise SpecError(msg)
+        if columns.label_time and not columns.label:
+            msg = f"[columns] label_time is {columns.label_time!r} but no label is named; add label = ..."
+            raise SpecError(msg)
+        if not 0.0 < self.decision.threshold < 1.0:
+            msg = f"[decision] threshold is {self.decision.threshold}; expected a number between 0 and 1"
+            raise SpecError(msg)
+        if self.alarms.per_month <= 0:
+            msg = f"[alarms] per_month is {self.alarms.per_month}; expected a number above 0, for instance 1.0"
+            raise SpecError(msg)
+        if not 0.0 < self.policy.alpha < 1.0:
+            msg = f"[policy] alpha is {self.policy.alpha}; expected a probability such as 0.05"
+            raise SpecError(msg)
+        if self.policy.fit_every < 1 or self.time.label_delay < 0:
+            msg = "[policy] fit_every must be at least 1 and [time] label_delay at least 0"
+            raise SpecError(msg)
+        if self.costs.release < 0 or self.costs.fit_per_row < 0:
+            msg = "[costs] must not be negative; a cost is what is paid"
+            raise SpecError(msg)
+        _ = self.calendar
+
+    @property
+    def calendar(self) -> Calendar:
+        """How instants become windows and periods."""
+        return Calendar(self.time.window, self.time.period)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Features taken as numbers, in the order of `features`."""
+        return tuple(name for name in self.columns.features if name not in self.columns.categorical)
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """Columns that the value function multiplies, without repetition."""
+        outcomes = (getattr(self.value, item.name) for item in fields(self.value) if item.name != "currency")
+        return tuple(dict.fromkeys(outcome.amount for outcome in outcomes if outcome.amount))
+
+    @property
+    def trains(self) -> bool:
+        """Whether Pitstop may train challengers (a trainer and a label are named)."""
+        return self.trainer.name != "none" and self.columns.label is not None
+
+    @property
+    def id(self) -> str:
+        """Digest of the whole specification."""
+        return artifact_id("spec", asdict(self))
+
+
+def parse_spec(text: str, source: str = "pitstop.toml") -> ModelSpec:
+    """Return the specification in `text` (TOML). Raises `SpecError` naming the section, the key and the way out."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{source} is not valid TOML: {error}"
+        raise SpecError(msg) from error
+    spec: ModelSpec = _build(ModelSpec, document, source, "")
+    return spec
+
+
+def load_spec(path: Path | str) -> ModelSpec:
+    """Return the specification in a file. Raises `SpecError` where it is missing or not usable."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the specification {path}: {error}; `pitstop init TABLE` writes one"
+        raise SpecError(msg) from error
+    return parse_spec(text, str(path))
+
+
+def _build(kind: type[Any], document: Mapping[str, Any], source: str, section: str) -> Any:
+    hints = get_type_hints(kind)
+    known = [item.name for item in fields(kind)]
+    for key in document:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            where = f"[{section}]" if section else "the top level"
+            msg = f"{source}: unknown key {key!r} in {where}{hint} Known: {', '.join(known)}"
+            raise SpecError(msg)
+    values = {}
+    for item in fields(kind):
+        if item.name in document:
+            where = f"{section}.{item.name}" if section else item.name
+            values[item.name] = _convert(hints[item.name], document[item.name], source, where)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        missing = [item.name for item in fields(kind) if item.name not in values and f"'{item.name}'" in str(error)]
+        where = f"[{section}]" if section else "the top level"
+        msg = f"{source}: {where} lacks {', '.join(missing) or error}; `pitstop init TABLE` writes a complete file"
+        raise SpecError(msg) from error
+
+
+def _convert(kind: Any, value: Any, source: str, where: str) -> Any:
+    if hasattr(kind, "__dataclass_fields__"):
+        if kind is Outcome and isinstance(value, int | float) and not isinstance(value, bool):
+            return Outcome(constant=float(value))
+        if not isinstance(value, dict):
+            msg = f"{source}: {where} is {value!r}; expected a table"
+            raise SpecError(msg)
+        return _build(kind, value, source, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            msg = f"{source}: {where} is {value!r}; expected a list of strings"
+            raise SpecError(msg)
+        return tuple(value)
+    options = get_args(kind) if get_origin(kind) is UnionType or get_origin(kind) is not Literal else (kind,)
+    for option in options or (kind,):
+        if get_origin(option) is Literal and value in get_args(option):
+            return value
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if option in (int, str, bool) and type(value) is option:
+            return value
+    msg = f"{source}: {where} is {value!r}; expected {_describe(kind)}"
+    raise SpecError(msg)
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(repr(part) for part in get_args(kind))
+    if get_args(kind):
+        return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
+    return {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, str(kind))

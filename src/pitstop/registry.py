@@ -1,0 +1,54 @@
+"""One registry for everything that can be extended: built-ins are an explicit tuple, others come by entry point."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Generic, Protocol, TypeVar, cast
+
+from pitstop.errors import UnknownNameError
+
+
+class Named(Protocol):
+    """Anything with a `name`."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is found; lower case with underscores."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
+    """Finds things of one kind by name. Entry points are loaded when a name is first looked up, never on import.
+
+    `kind` is the word for messages ("policy"), `group` the entry-point group ("pitstop.policies").
+    """
+
+    def __init__(self, kind: str, group: str, builtins: tuple[T, ...]) -> None:
+        self._kind = kind
+        self._group = group
+        self._builtins = builtins
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over built-ins, then over installed plug-ins in order of their names."""
+        yield from self._builtins
+        for point in sorted(entry_points(group=self._group), key=lambda point: point.name):
+            yield cast("T", point.load())
+
+    def names(self) -> tuple[str, ...]:
+        """Return all known names."""
+        return tuple(item.name for item in self)
+
+    def get(self, name: str) -> T:
+        """Return the thing called `name`; raise `UnknownNameError` naming the known ones."""
+        for item in self:
+            if item.name == name:
+                return item
+        known = self.names()
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        msg = f"no {self._kind} is called {name!r}{hint} Known: {', '.join(known)}"
+        raise UnknownNameError(msg)

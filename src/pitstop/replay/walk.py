@@ -1,0 +1,43 @@
+"""Walks a feed through the loop, window by window, committing each; what `replay`, `run` and `demo` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pitstop.loop.keeping import keep, restore, save
+from pitstop.loop.loop import Loop
+from pitstop.loop.models import Models
+from pitstop.records.spec import ModelSpec
+from pitstop.replay.feed import Feed
+from pitstop.store.home import Home
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the window just done, the number of windows done and their total."""
+
+
+def no_progress(_name: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+def open_loop(stack: ExitStack, home: Home, spec: ModelSpec, base: Path, *, first: int, start: int) -> Loop:
+    """Return the loop of a model in a home, at its saved state where it has one. Its processes end with the stack."""
+    models = stack.enter_context(Models(spec, base, home.read_file)) if spec.trains else None
+    loop = Loop(home, spec, models, first_data=first, start=start)
+    restore(loop)
+    return loop
+
+
+def walk(loop: Loop, feed: Feed, until: int, progress: Progress = no_progress) -> None:
+    """Take in every window before `until`; save the state where periods end, and at the end."""
+    first = loop.window
+    total = max(until - first, 0)
+    while loop.window < until:
+        window = loop.window
+        taken = loop.take(*feed.window(window))
+        with loop.home.transaction() as store:
+            keep(store, loop, taken)
+            if loop.opens_period(loop.window) or loop.window == until:
+                save(store, loop)
+        progress(loop.calendar.name_window(window), window - first + 1, total)

@@ -1,0 +1,187 @@
+"""The end of a replay in a terminal: the table of periods, then releases and incidents in a few lines.
+
+The renderables choose their layout when they are printed, by the width they get. Without colour nothing is lost: colour
+and weight only repeat what words and places say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pitstop.report import formats
+from pitstop.report.markup import printable
+from pitstop.report.narrative import headline, price_sentence
+from pitstop.report.story import IncidentCard, Number, ReleaseMark, ReplayStory, known
+
+_MOST_LINES = 12  # of releases or incidents; the report has them all
+_NAMED_CAUSES = 3
+_TO_ASCII = str.maketrans({"─": "-", formats.MISSING: "-"})
+
+
+def replay_summary(story: ReplayStory) -> tuple[RenderableType, ...]:
+    """Return what is printed after a replay, top to bottom: the answer, the table, releases, incidents, promises."""
+    parts: list[RenderableType] = [
+        Text(printable(headline(story)), style="bold"),
+        Text(),
+        ReplayTable(story),
+    ]
+    if story.totals:
+        words = f"overall: mean {story.metric_name}, and value after the cost of retraining"
+        parts.append(Text(printable(words), style="dim"))
+    parts += _section("Releases", [(item.at, _release(item)) for item in story.releases])
+    parts += _section("Incidents", [(item.at, _incident(item)) for item in story.incidents])
+    notes = [text for text in (price_sentence(story), story.promise) if text]
+    if notes:
+        parts += [Text(), *(Text(printable(note), style="dim") for note in notes)]
+    return tuple(parts)
+
+
+@dataclass(frozen=True)
+class ReplayTable:
+    """The table of periods and totals. Where it does not fit, sums get shorter, then value moves below the metric."""
+
+    story: ReplayStory
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of the widest layout that fits."""
+        del console
+        width = options.max_width
+        layouts = list(self._layouts())
+        lines = next((lines for lines in layouts if _width(lines) <= width), layouts[-1])
+        if options.ascii_only:
+            for line in lines:
+                line.plain = line.plain.translate(_TO_ASCII)
+        yield from lines
+
+    def _layouts(self) -> Iterator[list[Text]]:
+        for gap, write in ((3, formats.money), (2, formats.money), (1, formats.money), (1, _short_money)):
+            yield _lines([_named(self.story), _metrics(self.story), _values(self.story, write)], gap)
+        for write in (formats.money, _short_money):
+            yield [
+                *_lines([_named(self.story), _metrics(self.story)], 1, totals=1),
+                Text(),
+                *_lines([_named(self.story), _values(self.story, write)], 1),
+            ]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring columns under one head: each column is its name, its cells and its totals, all texts."""
+
+    head: str
+    columns: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
+    subjects: frozenset[int] = frozenset()
+
+
+def _named(story: ReplayStory) -> _Block:
+    names = tuple(printable(row.period).replace("\n", " ") for row in story.periods)
+    rows = tuple(formats.count(row.rows) for row in story.periods)
+    total = formats.count(sum(row.rows for row in story.periods))
+    foot = ("overall", "cost", "retrains") if story.totals else ()
+    return _Block("", ((story.period_unit, names, foot), ("rows", rows, (total, "", "") if foot else ())))
+
+
+def _metrics(story: ReplayStory) -> _Block:
+    columns = []
+    for policy in story.policies:
+        total = story.totals.get(policy)
+        foot = (formats.metric(total.mean_metric if total else None), "", "") if story.totals else ()
+        cells = tuple(formats.metric(row.metric.get(policy)) for row in story.periods)
+        columns.append((formats.policy_name(policy, story.period_unit), cells, foot))
+    return _Block(printable(story.metric_name), tuple(columns), _subjects(story))
+
+
+def _values(story: ReplayStory, write: Callable[[Number | None], str]) -> _Block:
+    columns = []
+    for policy in story.policies:
+        total = story.totals.get(policy)
+        foot: tuple[str, ...] = ()
+        if story.totals:
+            retrains = formats.count(total.retrains) if total else formats.MISSING
+            foot = (write(total.value if total else None), write(total.cost if total else None), retrains)
+        cells = tuple(write(row.value.get(policy)) for row in story.periods)
+        columns.append((formats.policy_name(policy, story.period_unit), cells, foot))
+    return _Block(f"value, {printable(story.currency)}", tuple(columns), _subjects(story))
+
+
+def _lines(blocks: Sequence[_Block], gap: int, *, totals: int | None = None) -> list[Text]:
+    """Return the table as lines: heads of blocks, heads of columns, rows, a rule, the first `totals` totals or all."""
+    between = " " * gap
+    heads, titles = [], []
+    body: list[list[Text]] = []
+    foot: list[list[Text]] = []
+    for number, block in enumerate(blocks):
+        if not block.columns:
+            continue
+        widths = [max(cell_len(cell) for cell in (name, *cells, *sums)) for name, cells, sums in block.columns]
+        span = max(sum(widths) + gap * (len(widths) - 1), cell_len(block.head))
+        widths[-1] += span - sum(widths) - gap * (len(widths) - 1)
+        heads.append(Text(f" {block.head} ".center(span, "─") if block.head else " " * span, style="dim"))
+        for index, ((name, cells, sums), width) in enumerate(zip(block.columns, widths, strict=True)):
+            first = number == 0 and index == 0
+            strong = index in block.subjects
+            titles.append(_cell(name, width, left=first, style="bold" if strong else "dim"))
+            body.append([_cell(cell, width, left=first, style="bold green" if strong else "") for cell in cells])
+            foot.append([_cell(cell, width, left=first, style="bold green" if strong else "bold") for cell in sums])
+    lines = [_joined(heads, between), _joined(titles, between)]
+    lines += [_joined(list(row), between) for row in zip(*body, strict=True)]
+    last = [_joined(list(row), between) for row in zip(*foot, strict=True)]
+    if last:
+        lines += [Text("─" * _width(lines), style="dim"), *last[:totals]]
+    return lines
+
+
+def _cell(text: str, width: int, *, left: bool, style: str) -> Text:
+    blank = " " * (width - cell_len(text))
+    return Text(text + blank if left else blank + text, style=style)
+
+
+def _joined(cells: Sequence[Text], between: str) -> Text:
+    line = Text(between).join(cells)
+    line.no_wrap = True
+    line.rstrip()
+    return line
+
+
+def _width(lines: Sequence[Text]) -> int:
+    return max((line.cell_len for line in lines), default=0)
+
+
+def _subjects(story: ReplayStory) -> frozenset[int]:
+    return frozenset(index for index, policy in enumerate(story.policies) if policy in {"pitstop", "champion"})
+
+
+def _short_money(value: Number | None) -> str:
+    number = known(value)
+    return formats.MISSING if number is None else formats.compact(number)
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[RenderableType]:
+    if not rows:
+        return []
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for at, text in rows[:_MOST_LINES]:
+        grid.add_row(Text(printable(at)), Text(printable(text)))
+    if len(rows) > _MOST_LINES:
+        grid.add_row(Text(), Text(f"and {len(rows) - _MOST_LINES} more, in the report", style="dim"))
+    return [Text(), Text(title, style="bold"), Padding(grid, (0, 0, 0, 2))]
+
+
+def _release(release: ReleaseMark) -> str:
+    return f"{release.version}, trained on {formats.count(release.trained_on_rows)} rows. {release.reason}"
+
+
+def _incident(incident: IncidentCard) -> str:
+    causes = (f"{cause.column} {formats.percent(cause.share)}" for cause in incident.causes[:_NAMED_CAUSES])
+    suspects = ", ".join(causes)
+    tail = f" Suspects: {suspects}." if suspects else ""
+    return f"since {incident.since}: {incident.sentence}{tail}"

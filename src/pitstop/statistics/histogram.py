@@ -1,0 +1,137 @@
+"""Counts and exact sums of a number over reference bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pitstop.statistics import distances
+from pitstop.statistics.arrays import float_pieces
+from pitstop.statistics.base import Counts, Floats, Tally
+from pitstop.statistics.bins import NumericBins
+from pitstop.statistics.kernels import count_histogram
+
+_UNIT = 2.0**-16
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram(Tally[NumericBins]):
+    """Counts per cell, with the sum and the sum of squares of each value's position within its cell.
+
+    A position q is the whole part of 2^16 x (value - left) / width of the cell, and its square is kept as q^2 >> 16:
+    integers, so sums are exact in any order, and room for 2^47 rows. Null and NaN count as `nulls`, infinities as
+    `nonfinite`; values more than one reference range outside the reference are counted in the outer cells at their
+    far end, and as `clipped`.
+    """
+
+    name: ClassVar[str] = "histogram"
+
+    @classmethod
+    def parts(cls, bins: NumericBins) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each part."""
+        cells = (bins.cells,)
+        return {"counts": cells, "sums": cells, "squares": cells, "nulls": (), "nonfinite": (), "clipped": ()}
+
+    def updated(self, values: Any) -> Self:
+        """Return it with a batch more: an Arrow array of numbers, chunked or not, or a float64 array."""
+        vector = self.vector.copy()
+        for piece in float_pieces(values):
+            count_histogram(piece, self.bins.prepared, vector)
+        return type(self)(self.bins, vector)
+
+    @property
+    def counts(self) -> Counts:
+        """Finite values per cell, int64[cells]."""
+        return self.vector[: self.bins.cells]
+
+    @property
+    def n(self) -> int:
+        """Number of finite values."""
+        return int(self.counts.sum())
+
+    @property
+    def nulls(self) -> int:
+        """Number of nulls and NaN."""
+        return int(self.vector[-3])
+
+    @property
+    def nonfinite(self) -> int:
+        """Number of infinities."""
+        return int(self.vector[-2])
+
+    @property
+    def clipped(self) -> int:
+        """Number of values more than one reference range outside; mean and variance are biased where > 0."""
+        return int(self.vector[-1])
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, missing and infinite ones included."""
+        return self.n + self.nulls + self.nonfinite
+
+    @property
+    def outside(self) -> int:
+        """Number of finite values outside the reference's range."""
+        return int(self.counts[0] + self.counts[-1]) if self.bins.edges else 0
+
+    @property
+    def shares(self) -> Floats:
+        """Share of the finite values in each cell, float64[cells]; NaN without values."""
+        return distances.shares(self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the finite values, to 2^-16 of a cell's width; NaN without values or edges."""
+        if not self.n or not self.bins.edges:
+            return float("nan")
+        weights = self.shares
+        offsets = self.part("sums") * (_UNIT / self.n)
+        # Halves, because the width of a cell may be larger than the largest float.
+        return 2 * float(np.sum(weights * self.bins.half_left + offsets * self.bins.half_width))
+
+    @property
+    def variance(self) -> float:
+        """Variance of the finite values, divided by n; NaN without values or edges, inf where it overflows."""
+        if not self.n or not self.bins.edges:
+            return float("nan")
+        with np.errstate(over="ignore", invalid="ignore"):
+            left, width = 2 * (self.bins.half_left - self.mean / 2), 2 * self.bins.half_width
+            first, second = self.part("sums") * _UNIT, self.part("squares") * _UNIT
+            total = np.sum(
+                np.where(self.counts > 0, self.counts * left**2 + 2 * left * width * first + width**2 * second, 0.0)
+            )
+        return max(0.0, float(total) / self.n) if np.isfinite(total) else float("inf")
+
+    def psi(self, reference: Self) -> float:
+        """Return the population stability index against `reference` (see `distances.psi`)."""
+        self._refuse_stranger(reference)
+        return distances.psi(reference.counts, self.counts)
+
+    def jensen_shannon(self, reference: Self) -> float:
+        """Return the Jensen-Shannon distance of the cells, 0 to 1."""
+        self._refuse_stranger(reference)
+        return distances.jensen_shannon(reference.counts, self.counts)
+
+    def kolmogorov_smirnov(self, reference: Self) -> float:
+        """Return a lower bound of the Kolmogorov-Smirnov distance, 0 to 1 (see `distances.kolmogorov_smirnov`)."""
+        self._refuse_stranger(reference)
+        return distances.kolmogorov_smirnov(reference.counts, self.counts)
+
+    def wasserstein(self, reference: Self) -> float:
+        """Return a lower bound of the Wasserstein-1 distance, in the column's unit.
+
+        The sum over cells of |integral of F - G|: exact where the two distribution functions do not cross within a
+        cell. The integral over a cell [l, r) with share p is (r - l) F(l) + the mean of (r - x) there, which the sums
+        give.
+        """
+        self._refuse_stranger(reference)
+        if not self.n or not reference.n or not self.bins.edges:
+            return float("nan")
+        half = np.zeros(self.bins.cells)
+        for histogram, sign in ((self, 1.0), (reference, -1.0)):
+            before = np.concatenate([[0.0], np.cumsum(histogram.shares)[:-1]])
+            beyond = histogram.shares - histogram.part("sums") * (_UNIT / histogram.n)
+            half += sign * self.bins.half_width * (before + beyond)
+        return 2 * float(np.sum(np.abs(half)))

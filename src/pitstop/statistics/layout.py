@@ -1,0 +1,169 @@
+"""All bins of one model: what its rows are counted against, in this release and the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pitstop.errors import StatisticError
+from pitstop.records.identity import artifact_id
+from pitstop.records.spec import ModelSpec, Task
+from pitstop.statistics.arrays import as_floats, as_strings
+from pitstop.statistics.bins import CategoryBins, NumericBins
+from pitstop.statistics.categories import CategoryCounts
+from pitstop.statistics.histogram import Histogram
+from pitstop.statistics.outcome_bins import MAX_CLASSES, OutcomeBins
+
+Feature = Histogram | CategoryCounts
+
+# Shares of the reference's |error| at which errors are counted (methods: alarms.md, indicators of a regression).
+_ERROR_SHARES = (0.5, 0.8)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The bins of a model's features and output, fitted on a reference; they survive its releases.
+
+    `classes`: binary (negative, positive), multiclass by falling frequency, regression (). `prediction_edges` and
+    `error_edges` belong to a regression.
+    """
+
+    numeric: tuple[tuple[str, NumericBins], ...]
+    categorical: tuple[tuple[str, CategoryBins], ...]
+    task: Task
+    classes: tuple[str, ...] = ()
+    prediction_edges: NumericBins | None = None
+    error_edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse outputs that do not fit the task, and columns with two sets of bins."""
+        names = [name for name, _ in (*self.numeric, *self.categorical)]
+        if len(set(names)) != len(names):
+            msg = f"a feature has two sets of bins among {names}"
+            raise StatisticError(msg)
+        _ = self.outcome_bins
+
+    @cached_property
+    def id(self) -> str:
+        """Digest of every bin."""
+        numeric = [[name, bins.id] for name, bins in self.numeric]
+        categorical = [[name, bins.id] for name, bins in self.categorical]
+        return artifact_id("layout", {"numeric": numeric, "categorical": categorical, "outcomes": self.outcome_bins.id})
+
+    @cached_property
+    def outcome_bins(self) -> OutcomeBins:
+        """The cells of scores, predictions and outcomes."""
+        return OutcomeBins(self.task, self.classes, self.prediction_edges, self.error_edges)
+
+    def statistics(self) -> tuple[tuple[str, Any, Any], ...]:
+        """Return (column, kind of statistic, bins) of each feature, numeric ones first."""
+        return (
+            *((name, Histogram, bins) for name, bins in self.numeric),
+            *((name, CategoryCounts, bins) for name, bins in self.categorical),
+        )
+
+    @classmethod
+    def fit(cls, spec: ModelSpec, rows: pa.Table, *, predictions: NDArray[np.float64] | None = None) -> Self:
+        """Return the layout of `spec`'s model on normalised reference `rows` (features, `@label`, `@prediction`).
+
+        `predictions`: a regression's predicted numbers for the same rows, where the table does not log them; without
+        any, errors are measured against the median label. Classes come from the labels, else from logged predictions.
+        Raises `StatisticError` where a column is missing or there is neither a label nor a prediction.
+        """
+        missing = [name for name in spec.columns.features if name not in rows.column_names]
+        if missing:
+            msg = f"the reference lacks the feature {missing[0]!r}; it has {', '.join(rows.column_names)}"
+            raise StatisticError(msg)
+        numeric = tuple((name, NumericBins.fit(rows.column(name))) for name in spec.numeric)
+        categorical = tuple((name, CategoryBins.fit(rows.column(name))) for name in spec.columns.categorical)
+        if spec.model.task == "regression":
+            target = as_floats(_target(rows))
+            guess = predictions if predictions is not None else _logged(rows)
+            return cls(
+                numeric,
+                categorical,
+                spec.model.task,
+                prediction_edges=NumericBins.fit(target),
+                error_edges=_error_edges(target, guess),
+            )
+        classes = _classes(spec, as_strings(_target(rows)))
+        return cls(numeric, categorical, spec.model.task, classes)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the layout as plain JSON types; floats as hexadecimal text, exact to the last bit."""
+        prediction = self.prediction_edges
+        return {
+            "numeric": [[name, [edge.hex() for edge in bins.edges]] for name, bins in self.numeric],
+            "categorical": [[name, list(bins.values), list(bins.known), bins.open] for name, bins in self.categorical],
+            "task": self.task,
+            "classes": list(self.classes),
+            "prediction_edges": None if prediction is None else [edge.hex() for edge in prediction.edges],
+            "error_edges": [edge.hex() for edge in self.error_edges],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the layout that `to_document` wrote."""
+        prediction = document["prediction_edges"]
+        return cls(
+            tuple((name, NumericBins(_unhex(edges))) for name, edges in document["numeric"]),
+            tuple(
+                (name, CategoryBins(tuple(values), tuple(known), is_open))
+                for name, values, known, is_open in document["categorical"]
+            ),
+            document["task"],
+            tuple(document["classes"]),
+            None if prediction is None else NumericBins(_unhex(prediction)),
+            _unhex(document["error_edges"]),
+        )
+
+
+def _unhex(texts: list[str]) -> tuple[float, ...]:
+    return tuple(float.fromhex(text) for text in texts)
+
+
+def _target(rows: pa.Table) -> Any:
+    """Return the labels, or the logged predictions where no row has a label."""
+    found = [rows.column(name) for name in ("@label", "@prediction") if name in rows.column_names]
+    filled = [column for column in found if column.null_count < len(column)]
+    if not filled:
+        msg = "the reference has neither a label nor a prediction; name one of them in [columns]"
+        raise StatisticError(msg)
+    return filled[0]
+
+
+def _logged(rows: pa.Table) -> NDArray[np.float64] | None:
+    if "@prediction" not in rows.column_names or "@label" not in rows.column_names:
+        return None
+    return as_floats(rows.column("@prediction"))
+
+
+def _error_edges(target: NDArray[np.float64], guess: NDArray[np.float64] | None) -> tuple[float, ...]:
+    if guess is not None and guess.shape != target.shape:
+        msg = f"got {guess.size} predictions for {target.size} reference rows; expected one each"
+        raise StatisticError(msg)
+    known = np.isfinite(target) if guess is None else np.isfinite(target) & np.isfinite(guess)
+    labels = np.sort(target[known])
+    if labels.size == 0:
+        return ()
+    errors = np.sort(np.abs(labels - labels[labels.size // 2] if guess is None else target[known] - guess[known]))
+    at = [min(int(share * errors.size), errors.size - 1) for share in _ERROR_SHARES]
+    # An edge of 0 would call every row an error.
+    return tuple(sorted({float(errors[index]) for index in at if 0.0 < errors[index] < np.inf}))
+
+
+def _classes(spec: ModelSpec, labels: pa.Array) -> tuple[str, ...]:
+    counted = pc.value_counts(labels.drop_null())
+    names, counts = counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+    order = [name for _, name in sorted(zip(counts, names, strict=True), key=lambda item: (-item[0], item[1]))]
+    if spec.model.task == "multiclass":
+        return tuple(order[:MAX_CLASSES])
+    others = [name for name in order if name != spec.decision.positive]
+    return (others[0] if len(others) == 1 else "other", spec.decision.positive)

@@ -1,0 +1,50 @@
+"""Turns what the operating system and the database say about the disk into one error with a way out."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pitstop.errors import StoreError
+
+_FULL = "the disk or its quota is full: free space there and run again; nothing of this step was kept"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "a file would pass its size limit (ulimit -f): raise it and run again; nothing of this step was kept",
+    errno.EROFS: "the file system is read-only: mount it for writing, or choose another home",
+    errno.EACCES: "permission is missing: give this user the right to it, or choose another home",
+    errno.EPERM: "permission is missing: give this user the right to it, or choose another home",
+}
+# SQLite reports its own words for the same causes, and an I/O error where a write was refused half-way.
+_SQLITE_ADVICE = {
+    "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": "a read or write failed (disk full, limit of file size, or a failing disk): "
+    "check the disk and run again; nothing of this step was kept",
+    "SQLITE_READONLY": "the catalog is read-only: give this user the right to write it, or open it read-only",
+    "SQLITE_CANTOPEN": "the catalog cannot be opened: check that the folder exists and is readable and writable",
+    "SQLITE_BUSY": "another process holds the catalog: wait for it to end and run again",
+    "SQLITE_NOTADB": "catalog.sqlite is not a database: no Pitstop home, or damaged; choose another path or a backup",
+    "SQLITE_CORRUPT": "the catalog is damaged: restore the home from a backup",
+}
+
+
+@contextmanager
+def disk_errors(doing: str, where: Path) -> Iterator[None]:
+    """Raise `StoreError` for every error of the operating system or the database inside the block."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "check the disk and run again; nothing of this step was kept")
+        msg = f"cannot {doing} in {where}: {error.strerror or error}; {advice}"
+        raise StoreError(msg) from error
+    except sa.exc.DBAPIError as error:
+        name = str(getattr(error.orig, "sqlite_errorname", ""))
+        family = "_".join(name.split("_")[:2])
+        advice = _SQLITE_ADVICE.get(family, "if it stays, restore the home from a backup")
+        msg = f"cannot {doing} in {where}: {error.orig}; {advice}"
+        raise StoreError(msg) from error

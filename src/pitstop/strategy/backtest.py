@@ -1,0 +1,53 @@
+"""Walks a policy through a whole loss matrix, showing it at each period only what was known then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pitstop.strategy.base import Costs, Decision, History, Policy
+from pitstop.strategy.matrix import LossMatrix
+from pitstop.strategy.oracle import Schedule, schedule_cost
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The decisions of a policy, one a period, and the schedule that they made."""
+
+    decisions: tuple[Decision, ...]
+    schedule: Schedule
+
+
+def walk(
+    policy: Policy, matrix: LossMatrix, costs: Costs, first: int = 0, *, horizon_known: bool = True, fit_every: int = 1
+) -> Walk:
+    """Return what a policy would have done from period `first` on, model `first` being given and free.
+
+    Columns before `first` are history that the policy may learn from. With `horizon_known` it knows how many periods
+    are left. With `fit_every` k only every k-th model from `first` on is shown to it before it asks for a release;
+    models that it releases itself are shown from their release on. `cost` charges releases; fits are the caller's to
+    add, because they are paid whatever is decided. Instants are period numbers.
+    """
+    served = first
+    releases: list[int] = []
+    decisions = []
+    for now in range(first, matrix.periods):
+        seen = _shown(matrix, {first, *releases}, first, fit_every)
+        remaining = matrix.periods - now if horizon_known else None
+        decision = policy.decide(History(seen, served, now, tuple(releases), remaining), costs, now)
+        decisions.append(decision)
+        if decision.action == "retrain" and now > served:
+            served = now
+            releases.append(now)
+    return Walk(tuple(decisions), schedule_cost(matrix.losses, tuple(releases), costs.release, first))
+
+
+def _shown(matrix: LossMatrix, own: set[int], first: int, fit_every: int) -> LossMatrix:
+    if fit_every == 1:
+        return matrix
+    hidden = [model for model in range(matrix.periods) if (model - first) % fit_every and model not in own]
+    losses, variances = matrix.losses.copy(), matrix.variances.copy()
+    losses[hidden] = np.nan
+    variances[hidden] = np.nan
+    return LossMatrix(losses, matrix.rows, variances, matrix.lead)

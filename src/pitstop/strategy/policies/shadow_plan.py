@@ -1,0 +1,80 @@
+"""The shadow plan: release when the cheapest plan that releases now beats the cheapest plan that waits.
+
+A candidate is fitted each period and scored beside the served model on the same rows (a shadow). The gaps give a
+staleness curve g; the served model's own recent gaps give its departure λ from it, shrunk by one standard error. Then,
+with α the price of a release and H the periods ahead, `B(h)` is the cheapest cost of h periods that start fresh:
+`B(h) = min_k { Σ_{a<k} g(a) + [k<h] α + B(h-k) }`, and the plan retrains iff
+`α + B(H) < min_k { Σ_{q<k} max(0, g(age+q) + λ) + [k<H] α + B(H-k) }`.
+Source: the strategy study ("SP, exactly"); its forms and constants were fixed there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude
+from pitstop.strategy.staleness import Excess, StalenessCurve, excess_of, fit_curve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Expected costs in currency over the horizon: of the best plan that keeps now, and of the best that releases now.
+
+    `retrain` is without the price of that first release.
+    """
+
+    keep: float
+    retrain: float
+
+
+@dataclass(frozen=True)
+class ShadowPlan:
+    """Plans over the horizon with a curve learnt from shadows. Fits are sunk, so only the release is weighed."""
+
+    name: str = "shadow_plan"
+
+    def decide(self, history: History, costs: Costs, as_of: int) -> Decision:
+        """Return "retrain" where the plan that releases now is the cheaper one."""
+        curve = fit_curve(history.matrix)
+        excess = excess_of(history.matrix, history.served, curve)
+        plan = plan_ahead(curve, excess, history.age, history.remaining, costs.release)
+        retrain = costs.release + plan.retrain < plan.keep
+        if excess.columns:
+            seen = f"it lately lost {excess.recent:,.2f} ± {excess.recent_error:,.2f} a period more than a fresh one"
+        else:
+            seen = "no newer model has been compared with it yet"
+        reason = (
+            f"Model {history.served} is {history.age} periods old and {seen}; over the next "
+            f"{history.remaining} periods keeping it is expected to cost {plan.keep:,.2f} "
+            f"and retraining now {costs.release + plan.retrain:,.2f}, "
+            f"of which {costs.release:,.2f} for the release."
+        )
+        return conclude(
+            self.name,
+            history,
+            as_of,
+            retrain=retrain,
+            reason=reason,
+            gain=plan.keep - plan.retrain,
+            price=costs.release,
+            alternatives=(
+                Alternative("keep", plan.keep),
+                Alternative("retrain", costs.release + plan.retrain),
+            ),
+        )
+
+
+def plan_ahead(curve: StalenessCurve, excess: Excess, age: int, horizon: int, release: float) -> Plan:
+    """Return the costs of the best plans for `horizon` periods from a model that is `age` periods old."""
+    shift = max(0.0, abs(excess.departure) - excess.recent_error)
+    departure = shift if excess.departure > 0 else -shift
+    fresh = list(accumulate((curve.at(age) for age in range(horizon)), initial=0.0))
+    best = [0.0]
+    for ahead in range(1, horizon + 1):
+        best.append(min(fresh[k] + (release if k < ahead else 0.0) + best[ahead - k] for k in range(1, ahead + 1)))
+    stale = list(
+        accumulate((max(0.0, curve.at(age + ahead) + departure) for ahead in range(horizon)), initial=0.0),
+    )
+    keep = min(stale[k] + (release if k < horizon else 0.0) + best[horizon - k] for k in range(1, horizon + 1))
+    return Plan(keep, best[horizon])

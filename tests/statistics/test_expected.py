@@ -1,0 +1,102 @@
+"""CBPE from counts: against its formulas over rows, and its intervals against simulated labels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pitstop.errors import StatisticError
+from pitstop.statistics.bins import NumericBins
+from pitstop.statistics.expected import cbpe, expected_confusion
+from pitstop.statistics.outcome_bins import OutcomeBins
+from pitstop.statistics.outcomes import Outcomes
+from pitstop.statistics.scores import Scores
+
+BINARY = OutcomeBins("binary", ("0", "1"))
+GRID = np.arange(1001) / 1000
+CALIBRATED = 0.05 + 0.8 * GRID**1.5
+
+
+def rows(n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], Scores]:
+    scores = np.random.default_rng(seed).integers(0, 1001, n) / 1000
+    return scores, scores >= 0.6, Scores.empty(BINARY).updated(scores, scores >= 0.6)
+
+
+def test_estimates_are_the_formulas_over_rows() -> None:
+    scores, positive, counted = rows(3_000, 1)
+    c = CALIBRATED[np.rint(scores * 1000).astype(int)]
+    got = cbpe(counted, CALIBRATED)
+    tp, fp, fn = c[positive].sum(), (1 - c)[positive].sum(), c[~positive].sum()
+    assert got["accuracy"].value == pytest.approx(np.where(positive, c, 1 - c).mean())
+    assert got["precision"].value == pytest.approx(tp / (tp + fp))
+    assert got["recall"].value == pytest.approx(tp / (tp + fn))
+    assert got["f1"].value == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    wins = (scores[:, None] > scores) + 0.5 * (scores[:, None] == scores)
+    # A row is no pair with itself; the counts keep those pairs, which is 1 in n.
+    expected = (c[:, None] * (1 - c) * wins).sum() / (c.sum() * (1 - c).sum())
+    assert got["roc_auc"].value == pytest.approx(expected)
+    assert got["accuracy"].sampling_variance == pytest.approx((c * (1 - c)).sum() / 3_000**2)
+    assert expected_confusion(counted, CALIBRATED)[1].tolist() == pytest.approx([fp, tp])
+
+
+def test_intervals_cover_what_is_realised_when_the_assumption_holds() -> None:
+    rng = np.random.default_rng(2)
+    scores, positive, counted = rows(800, 3)
+    estimates = cbpe(counted, CALIBRATED)
+    c = CALIBRATED[np.rint(scores * 1000).astype(int)]
+    repeats, covered, narrow = 400, dict.fromkeys(estimates, 0), dict.fromkeys(estimates, 0)
+    for _ in range(repeats):
+        realised = Outcomes.empty(BINARY).updated(scores, positive, (rng.random(800) < c).astype(np.int64)).metrics()
+        for name, estimate in estimates.items():
+            distance = abs(realised[name] - estimate.value) / math.sqrt(estimate.variance)
+            covered[name] += distance < 1.96
+            narrow[name] += distance < 0.6745
+    # 95% and 50% intervals; four standard errors of 400 repeats are 4 and 10 points.
+    assert all(0.91 <= count / repeats <= 0.99 for count in covered.values()), covered
+    assert all(0.40 <= count / repeats <= 0.60 for count in narrow.values()), narrow
+
+
+def test_the_calibration_variance_is_that_between_draws() -> None:
+    _, _, counted = rows(500, 4)
+    draws = np.clip(CALIBRATED + np.array([[-0.02], [0.0], [0.02]]), 0, 1)
+    values = [cbpe(counted, draw)["accuracy"].value for draw in draws]
+    got = cbpe(counted, CALIBRATED, draws)["accuracy"]
+    assert got.calibration_variance == pytest.approx(np.var(values, ddof=1))
+    assert got.variance == got.sampling_variance + got.calibration_variance
+
+
+def test_multiclass_accuracy_is_the_mean_chance_of_being_right() -> None:
+    bins = OutcomeBins("multiclass", ("a", "b"))
+    counted = Scores.empty(bins).updated(np.array([0.5, 1.0]), np.array(["a", "b"]))
+    assert cbpe(counted, GRID) == {"accuracy": cbpe(counted, GRID)["accuracy"]}
+    assert cbpe(counted, GRID)["accuracy"].value == pytest.approx(0.75)
+
+
+def test_without_rows_every_estimate_is_nan() -> None:
+    for estimate in cbpe(Scores.empty(BINARY), CALIBRATED, np.stack([CALIBRATED, GRID])).values():
+        assert math.isnan(estimate.value)
+        assert math.isnan(estimate.variance)
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "draws"),
+    [
+        (np.zeros(1000), None),
+        (np.full(1001, 1.5), None),
+        (np.full(1001, np.nan), None),
+        (GRID, np.zeros((1, 1001))),
+        (GRID, np.zeros(1001)),
+    ],
+)
+def test_probabilities_of_another_shape_or_range_are_refused(calibrated: Any, draws: Any) -> None:
+    with pytest.raises(StatisticError, match="1001"):
+        cbpe(Scores.empty(BINARY), calibrated, draws)
+
+
+def test_a_regression_has_no_cbpe() -> None:
+    with pytest.raises(StatisticError, match="regression"):
+        cbpe(Scores.empty(OutcomeBins("regression", (), NumericBins((0.0,)))), GRID)
