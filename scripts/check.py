@@ -23,7 +23,10 @@ PYTHON = sys.executable
 DATA = "shared/data"
 NO_TESTS_COLLECTED = 5
 # Two processes at most: some tests start processes of their own.
-WORKERS = str(min(2, os.cpu_count() or 1))
+PARALLEL = ("-n", str(min(2, os.cpu_count() or 1)), "--dist", "worksteal")
+# Hypothesis draws the same examples each time and has no deadline, which a busy machine would break. Running pytest by
+# hand draws new ones.
+REPEATABLE = ("--hypothesis-profile=ci",)
 
 STAGES: dict[str, tuple[tuple[str, ...], ...]] = {
     "lint": (
@@ -80,7 +83,7 @@ def run_suite(options: tuple[str, ...], tests: Tests) -> int:
     """Run pytest once and add up what it reports; a suite with no test yet is not a failure."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = (PYTHON, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "worksteal", f"--junitxml={report}", *options)
+        command = (PYTHON, "-m", "pytest", "-q", *PARALLEL, *REPEATABLE, f"--junitxml={report}", *options)
         code = run(command)
         if report.exists():
             tests.add(report)

@@ -1,1 +1,67 @@
-"""Pitstop."""
+"""Pitstop watches a model in production, names what went wrong, and knows when a retrain pays for itself.
+
+Everything here is loaded when it is first used: importing the package is fast and does nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pitstop.version import __version__
+
+if TYPE_CHECKING:
+    from pitstop.checks.comparison import check
+    from pitstop.checks.findings import Findings
+    from pitstop.errors import PitstopError
+    from pitstop.records.infer import Inference, infer_spec
+    from pitstop.records.spec import ModelSpec, load_spec, parse_spec
+    from pitstop.records.template import template
+    from pitstop.replays.replay import Tick, replay, run
+    from pitstop.replays.result import ReplayResult
+
+__all__ = [
+    "Findings",
+    "Inference",
+    "ModelSpec",
+    "PitstopError",
+    "ReplayResult",
+    "Tick",
+    "__version__",
+    "check",
+    "infer_spec",
+    "load_spec",
+    "parse_spec",
+    "replay",
+    "run",
+    "template",
+]
+
+_HOMES = {
+    "Findings": "pitstop.checks.findings",
+    "Inference": "pitstop.records.infer",
+    "ModelSpec": "pitstop.records.spec",
+    "PitstopError": "pitstop.errors",
+    "ReplayResult": "pitstop.replays.result",
+    "Tick": "pitstop.replays.replay",
+    "check": "pitstop.checks.comparison",
+    "infer_spec": "pitstop.records.infer",
+    "load_spec": "pitstop.records.spec",
+    "parse_spec": "pitstop.records.spec",
+    "replay": "pitstop.replays.replay",
+    "run": "pitstop.replays.replay",
+    "template": "pitstop.records.template",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        msg = f"module 'pitstop' has no attribute {name!r}; it has {', '.join(__all__)}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return list(__all__)

@@ -31,12 +31,16 @@ class Registry(Generic[T]):
         self._kind = kind
         self._group = group
         self._builtins = builtins
+        self._plugins: tuple[T, ...] | None = None
 
     def __iter__(self) -> Iterator[T]:
         """Iterate over built-ins, then over installed plug-ins in order of their names."""
         yield from self._builtins
-        for point in sorted(entry_points(group=self._group), key=lambda point: point.name):
-            yield cast("T", point.load())
+        if self._plugins is None:
+            # Looking through all installed distributions takes milliseconds, and this runs in every window.
+            points = sorted(entry_points(group=self._group), key=lambda point: point.name)
+            self._plugins = tuple(cast("T", point.load()) for point in points)
+        yield from self._plugins
 
     def names(self) -> tuple[str, ...]:
         """Return all known names."""

@@ -23,7 +23,7 @@ def score(k: int, n: int, p: float, rho: float, draw: float) -> float:
     return float(normal_scores(np.array([k]), np.array([n]), one(p), one(rho), one(draw))[0])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(COUNTS, RATES, RHOS, st.floats(0.05, 0.95))
 def test_scores_follow_the_law(counts: tuple[int, int], p: float, rho: float, draw: float) -> None:
     """Exact for small counts at either end, within .25 standard deviations where a Beta law stands in."""
@@ -35,7 +35,7 @@ def test_scores_follow_the_law(counts: tuple[int, int], p: float, rho: float, dr
         assert abs(score(k, n, p, rho, draw) - expected) < (1e-3 if exact else 0.25)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), RATES, RHOS, st.floats(0.05, 0.95))
 def test_scores_grow_with_the_count(n: int, p: float, rho: float, draw: float) -> None:
     k = np.arange(n + 1)
@@ -54,7 +54,7 @@ def test_a_window_without_rows_has_no_score() -> None:
     assert np.isnan(score(0, 0, 0.5, 0.01, 0.5))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(COUNTS, RATES, RHOS)
 def test_the_tail_bound_is_a_bound(counts: tuple[int, int], p: float, rho: float) -> None:
     k, n = counts

@@ -7,7 +7,7 @@ from scipy.stats import binom
 from pitstop.detection.clopper_pearson import LOG_ODDS_RATIOS, log_evidence, lower_bound, upper_bound
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 200), st.floats(0.001, 0.999), st.floats(0.01, 1))
 def test_evidence_has_mean_at_most_one_for_every_rate_below_the_bound(n: int, bound: float, part: float) -> None:
     k = np.arange(n + 1)
@@ -15,7 +15,7 @@ def test_evidence_has_mean_at_most_one_for_every_rate_below_the_bound(n: int, bo
     assert np.all(evidence @ binom.pmf(k, n, bound * part) <= 1 + 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(5, 200), st.floats(0.01, 0.6))
 def test_evidence_grows_where_the_rate_is_higher(n: int, bound: float) -> None:
     """The alternative that is true has positive mean log evidence."""
@@ -30,7 +30,7 @@ def test_nothing_exceeds_a_rate_of_one() -> None:
     assert np.all(np.isneginf(log_evidence(np.array([5]), np.array([5]), np.array([1.2]))))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), st.floats(0.001, 0.999), st.sampled_from([0.001, 0.05]))
 def test_limits_cover_with_the_stated_probability(n: int, p: float, alpha: float) -> None:
     k = np.arange(n + 1).astype(np.float64)

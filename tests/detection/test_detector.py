@@ -92,7 +92,7 @@ def test_a_replay_is_bit_for_bit_the_same() -> None:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 40))
 def test_a_restored_state_goes_on_exactly(cut: int) -> None:
     k = counts(40, RATES + np.array([0.0, 0.08, 0.0]))
@@ -181,7 +181,7 @@ def test_memory_stays_bounded() -> None:
     assert detector.panel.recent_windows.shape[0] == RECENT
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_counts_give_a_finite_state(data: st.DataObject) -> None:
     """Empty windows, tiny windows, all or nothing: no warning, no NaN, no evidence below 0."""

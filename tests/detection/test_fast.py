@@ -20,7 +20,7 @@ def first_window(kind: str, usual: Floats, broken: Floats, rho: float = 0.01, se
     k = rng.binomial(size, rates)
     stream = Stream(f"{kind}:x", kind, "x", tuple(f"cell {i}" for i in range(len(usual))), tolerance=0.01)
     counts = ReferenceCounts(k[:M], size[:M], np.zeros(M, dtype=np.int64))
-    detector = Detector.fit(stream, counts, 1e9, 1, 0.002, fast_level=LEVEL)
+    detector = Detector.fit(stream, counts, 1e100, 1, 0.002, fast_level=LEVEL)
     for window in range(20):
         detector, finding = detector.step(window, 0, k[M + window], size[0])
         assert finding is None
@@ -31,7 +31,7 @@ def first_window(kind: str, usual: Floats, broken: Floats, rho: float = 0.01, se
 EDGES = np.linspace(0.05, 0.95, 19)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("kind", "usual", "broken", "direction"),
     [
@@ -63,18 +63,18 @@ def test_a_break_pages_once_and_a_second_like_it_is_a_rate() -> None:
     size = np.full((M, 1), N, dtype=np.int64)
     stream = Stream("quality:x", "quality", "x", ("null",), tolerance=0.01)
     reference = ReferenceCounts(size * 0, size, np.zeros(M, dtype=np.int64))
-    detector = Detector.fit(stream, reference, 1e9, 1, 0.002, fast_level=LEVEL)
+    detector = Detector.fit(stream, reference, 1e100, 1, 0.002, fast_level=LEVEL)
     pages: list[int] = []
     for window, nulls in enumerate([0, 60, 60, 61, 0, 0, 60, 0, 200]):
         detector, finding = detector.step(window, 0, np.array([nulls]), size[0])
-        pages += [window] if finding is not None else []
+        pages += [window] if finding is not None and finding.fast else []
     assert pages == [1, 8]
 
 
 def test_without_a_share_there_is_no_fast_path() -> None:
     size = np.full((M, 1), N, dtype=np.int64)
     reference = ReferenceCounts(size * 0, size, np.zeros(M, dtype=np.int64))
-    detector = Detector.fit(Stream("quality:x", "quality", "x", ("null",)), reference, 1e9, 1, 0.002)
+    detector = Detector.fit(Stream("quality:x", "quality", "x", ("null",)), reference, 1e100, 1, 0.002)
     _, finding = detector.step(0, 0, size[0], size[0])
     assert finding is None
 
@@ -88,7 +88,7 @@ def fast_alarms(rates: Floats, level: float, seed: int) -> float:
         Detector.fit(
             Stream(f"quality:{i}", "quality", None, ("x",)),
             ReferenceCounts(k[:M, [i]], size[:M, [i]], np.zeros(M, dtype=np.int64)),
-            1e9,
+            1e100,
             1,
             0.05,
             fast_level=level,
@@ -106,13 +106,13 @@ def fast_alarms(rates: Floats, level: float, seed: int) -> float:
 def test_the_fast_path_keeps_its_share_under_overdispersion(rho: float) -> None:
     rng = np.random.default_rng(6)
     p = 0.05
-    rates = rng.beta(p * (1 / rho - 1), (1 - p) * (1 / rho - 1), (M + 150, 100))
+    rates = rng.beta(p * (1 / rho - 1), (1 - p) * (1 / rho - 1), (M + 150, 50))
     level = 0.002
-    assert fast_alarms(rates, level, seed=6) <= 150 * level + 3 * np.sqrt(150 * level / 100)
+    assert fast_alarms(rates, level, seed=6) <= 150 * level + 3 * np.sqrt(150 * level / 50)
 
 
 def test_bursts_of_a_heavier_law_are_bounded_by_records() -> None:
     """A law that is no Beta-Binomial: 3% of windows jump by 30 points. Only the guards stand; see `fast`."""
     rng = np.random.default_rng(7)
-    rates = np.where(rng.random((M + 150, 100)) < 0.03, rng.uniform(0.1, 0.4, (M + 150, 100)), 0.02)
+    rates = np.where(rng.random((M + 150, 50)) < 0.03, rng.uniform(0.1, 0.4, (M + 150, 50)), 0.02)
     assert fast_alarms(rates, 0.002, seed=7) <= np.log(1 + 150 / M)

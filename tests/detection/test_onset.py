@@ -37,7 +37,7 @@ def test_no_change_in_the_direction_gives_the_last_window() -> None:
     assert found.since == 101
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 60)), min_size=1, max_size=20), st.floats(0, 1))
 def test_the_interval_encloses_the_difference(counts: list[tuple[int, int]], expected: float) -> None:
     k, n = np.array(counts, dtype=np.int64).T

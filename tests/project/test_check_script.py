@@ -42,9 +42,8 @@ def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> in
     """Run the first test stage of the script as if `folder` were the project."""
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         monkeypatch.delenv(name)  # an outer pytest-xdist would make the inner one a worker
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")  # a plugin that these suites do not need
     monkeypatch.setattr(check, "ROOT", folder)
-    monkeypatch.setattr(check, "WORKERS", "0")
+    monkeypatch.setattr(check, "PARALLEL", ())
     monkeypatch.setattr(sys, "argv", ["check.py", "--only", "tests", *arguments])
     return int(check.main())
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import (
@@ -48,6 +48,7 @@ def a_table(**columns: Any) -> pa.Table:
     return pa.table(content | columns)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60))
 def test_rows_are_in_order_of_time_and_keep_their_order_within_one_time(days: list[int]) -> None:
     table = pa.table({"day": [date(2020, 1, 1) + timedelta(days=day) for day in days], "x": list(range(len(days)))})
@@ -58,6 +59,7 @@ def test_rows_are_in_order_of_time_and_keep_their_order_within_one_time(days: li
     assert rows.table["@id"].to_pylist() == [str(row) for row in range(len(days))]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.permutations(range(12)))
 def test_the_order_in_which_rows_come_changes_nothing_where_every_time_differs(order: list[int]) -> None:
     table = pa.table(
@@ -72,6 +74,7 @@ def test_the_order_in_which_rows_come_changes_nothing_where_every_time_differs(o
     assert normalise(spec, table.take(order)).table.equals(normalise(spec, table).table)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(allow_infinity=False)), min_size=1, max_size=40))
 def test_numbers_keep_their_nulls_and_nans(values: list[float | None]) -> None:
     table = pa.table({"day": [date(2020, 1, 1)] * len(values), "x": pa.array(values, pa.float64())})
@@ -100,6 +103,7 @@ def test_with_row_windows_instants_are_ordinals_and_label_times_the_last_row_not
     assert rows.table["@label_at"].to_pylist() == [101, 101, 104, 103]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 30), st.data())
 def test_with_row_windows_cutting_the_table_changes_no_label_time_that_was_known_before_the_cut(
     size: int, data: st.DataObject

@@ -193,5 +193,5 @@ TestStoreMachine = StoreMachine.TestCase
 @pytest.mark.slow
 def test_the_store_and_the_model_agree_over_long_runs() -> None:
     machine = type("LongStoreMachine", (StoreMachine,), {})
-    machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)  # type: ignore[attr-defined] # made by hypothesis
+    machine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)  # type: ignore[attr-defined] # made by hypothesis
     machine.TestCase("runTest").runTest()  # type: ignore[attr-defined] # as above

@@ -156,3 +156,14 @@ def test_histories_and_costs_that_cannot_be_are_refused() -> None:
         History(matrix, 0, 3, horizon=0)
     with pytest.raises(StatisticError, match="finite numbers"):
         Costs(release=float("nan"))
+
+
+@pytest.mark.parametrize("policy", BUILT_IN, ids=lambda policy: policy.name)
+def test_what_can_never_be_paid_back_is_not_bought_however_steep_the_decay(policy: Policy) -> None:
+    """Losses that double every period, from nothing: the hardest case for a forecast."""
+    matrix = LossMatrix.empty()
+    for column in range(8):
+        matrix = matrix.with_column({model: np.full(4, 2.0 ** (column - model) - 1) for model in range(column + 1)})
+        history = History(matrix, 0, column + 1)
+        price = 100.0 * history.largest_saving() + 1.0
+        assert policy.decide(history, Costs(price), column + 1).action == "keep"

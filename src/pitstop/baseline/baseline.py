@@ -40,7 +40,8 @@ class Baseline:
     the prediction is right (multiclass); `calibrator_draws` holds the same, fitted on bootstrap samples. `score_edges`
     are score bins at reference quantiles. `importance` is each feature's share of what explains the output. `profile`
     and `outcomes` are the reference windows added up; `cells` holds only labelled rows that the tree was not fitted on.
-    `windows` is the first and the last reference window.
+    `windows` is the first and the last reference window, `ages` the ages in windows at which cohorts of predictions are
+    compared, `unit` the word for a window (day, hour, week; "" with row-count windows).
     """
 
     id: str
@@ -55,7 +56,8 @@ class Baseline:
     outcomes: OutcomeProfile
     cells: Cells
     windows: tuple[int, int]
-    by_rows: bool
+    ages: tuple[int, ...]
+    unit: str
 
     @property
     def features(self) -> Mapping[str, Histogram | CategoryCounts]:
@@ -78,7 +80,8 @@ class Baseline:
             "score_edges": list(self.score_edges),
             "importance": dict(self.importance),
             "windows": list(self.windows),
-            "by_rows": self.by_rows,
+            "ages": list(self.ages),
+            "unit": self.unit,
         }
 
     @classmethod
@@ -101,7 +104,8 @@ class Baseline:
             outcomes=OutcomeProfile.unpack(layout, state["outcomes"].tobytes()),
             cells=Cells.from_state(LeafBins(), part("cells.")),
             windows=(state["windows"][0], state["windows"][1]),
-            by_rows=state["by_rows"],
+            ages=tuple(state["ages"]),
+            unit=state["unit"],
         )
 
     def leaves(self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -126,7 +130,7 @@ def cell_codes(
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        table = np.append(categories.cells_of(column.dictionary.cast(pa.string())), -1)
+        table = np.array([*(categories.cell_of(word) for word in column.dictionary.to_pylist()), -1])
         columns.append(table[np.asarray(pc.fill_null(column.indices, -1))])
     if layout.outcome_bins.prediction is not None:
         columns.append(np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), decided.astype(np.float64)))

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pitstop.check.comparison import check as compare
-from pitstop.check.findings import Findings, Severity
+from pitstop.checks.comparison import check as compare
+from pitstop.checks.findings import Findings, Severity
 from pitstop.errors import SpecError, StoreError
 from pitstop.records.spec import load_spec
 from pitstop.report.findings import findings_page, findings_text

@@ -9,6 +9,7 @@ from pitstop.errors import UnreadableTableError
 
 HOTEL_BOOKINGS = "hotel_bookings.parquet"
 HOTEL_BOOKINGS_NOTICE = "hotel_bookings.NOTICE.txt"
+HOTEL_BOOKINGS_SPEC = "hotel_bookings.toml"
 
 
 def hotel_bookings_path() -> Path:
@@ -35,3 +36,8 @@ def hotel_bookings_path() -> Path:
 def hotel_bookings_notice() -> str:
     """Return the credit, licence and changes of the demo's data, as text to be shown beside anything made of it."""
     return (files(__name__) / HOTEL_BOOKINGS_NOTICE).read_text(encoding="utf-8")
+
+
+def hotel_bookings_spec() -> str:
+    """Return the text of the demo's `pitstop.toml`."""
+    return (files(__name__) / HOTEL_BOOKINGS_SPEC).read_text(encoding="utf-8")

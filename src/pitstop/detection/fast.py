@@ -11,10 +11,10 @@ near disappearance of a cell that held at least 10% (which is also how a changed
 cell that merely grew is a busy day: on real bookings and flights, counting those too gave five times the promise.
 
 Three guards only leave alarms out, which is free, and cover laws with heavier tails than the Beta-Binomial: the change
-must be of a practical size, it must leave the worst reference window behind (a jump: by half again as much), and it must
-be worse than every window since (`Panel.worst`). What has happened before is not a break but a rate, and the slow path's business. If
-windows are exchangeable, the last guard alone bounds the false fast alarms of an indicator and side in T windows
-by log(1 + T / m), whatever their law.
+must be of a practical size, it must leave the worst reference window behind (by a half; a lost cell by a quarter), and
+it must be worse than every window since (`Panel.worst`). What has happened before is not a break but a rate, and the
+slow path's business. If windows are exchangeable, the last two guards bound the false fast alarms of an indicator and
+side in T windows by log(1 + T / m), whatever their law.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SMALLEST_CELL = 0.10
 
 _REST = 0.10  # what may remain of the expected count of a cell that disappeared
 _BEYOND_WORST = 1.5
+_BEYOND_WORST_GONE = 1.25  # a count cannot fall below 0, so the shortfall of a lost cell is a few deviations at most
 _FEWEST_DEVIATIONS = 2.0
 
 
@@ -61,7 +62,7 @@ def evidence(
     gone = (cell >= SMALLEST_CELL) & (np.stack([n - k, k]) <= _REST * n * cell)
     jump = (appears > 0) | (healthy.rate == 0)
     sign = np.array([[1.0], [-1.0]])
-    guard = np.where(gone, 1.0, _BEYOND_WORST) * np.maximum(healthy.extreme, _FEWEST_DEVIATIONS)
+    guard = np.where(gone, _BEYOND_WORST_GONE, _BEYOND_WORST) * np.maximum(healthy.extreme, _FEWEST_DEVIATIONS)
     smallest = np.maximum(tolerance, SMALLEST_BREAK)
     suspect = (n > 0) & (level > 0) & (gone | jump) & (sign * change >= smallest) & (sign * excess > guard)
     result = np.zeros(suspect.shape)

@@ -73,9 +73,11 @@ def verify(
     """
     signed = sorted(set(checkpoints), key=lambda item: (item.size, item.root))
     faults, intact = _order_faults(entries)
-    ordered = sorted(entries, key=lambda entry: entry.sequence)
+    # Hashing is what a check costs, so each entry is hashed once.
+    hashed = [entry.leaf for entry in entries]
+    ordered = [leaf for _, leaf in sorted(zip(entries, hashed, strict=True), key=lambda pair: pair[0].sequence)]
     if leaves is not None:
-        faults += _edits(entries, leaves)
+        faults += _edits(entries, hashed, leaves)
     faults += _forks(signed)
     largest = max((item for item in (*signed, *([head] if head else []))), key=lambda item: item.size, default=None)
     end = max((entry.sequence + 1 for entry in entries), default=0)
@@ -88,16 +90,16 @@ def verify(
 
 
 def _root_faults(
-    ordered: Sequence[Entry], signed: Sequence[Checkpoint], head: Checkpoint | None, known: Sequence[Fault]
+    ordered: Sequence[bytes], signed: Sequence[Checkpoint], head: Checkpoint | None, known: Sequence[Fault]
 ) -> tuple[CompactRange, int, list[Fault]]:
-    """Grow the tree over the intact entries, comparing its root wherever one is recorded."""
+    """Grow the tree over the leaf hashes of the intact entries, comparing its root wherever one is recorded."""
     recorded = [(item, True) for item in signed] + ([(head, False)] if head else [])
     faults: list[Fault] = []
     tree, fitting, signed_size = CompactRange(), 0, 0
     for item, is_signed in sorted(recorded, key=lambda pair: pair[0].size):
         if item.size > len(ordered):
             break
-        tree = tree.extended(entry.leaf for entry in ordered[tree.size : item.size])
+        tree = tree.extended(ordered[tree.size : item.size])
         if tree.root == item.root:
             fitting = item.size
             signed_size = item.size if is_signed else signed_size
@@ -106,7 +108,7 @@ def _root_faults(
         # An edit that was already named inside this range explains the root; saying it twice only hides it.
         if not any(fault.kind in ("edited", "forked") and first <= fault.first <= last for fault in (*known, *faults)):
             faults.append(_fault("edited", first, last, "changed after the root was recorded"))
-    return tree.extended(entry.leaf for entry in ordered[tree.size :]), signed_size, faults
+    return tree.extended(ordered[tree.size :]), signed_size, faults
 
 
 def _order_faults(entries: Sequence[Entry]) -> tuple[list[Fault], int]:
@@ -130,12 +132,12 @@ def _order_faults(entries: Sequence[Entry]) -> tuple[list[Fault], int]:
     return faults, min([*missing, *doubles, highest + 1])
 
 
-def _edits(entries: Sequence[Entry], leaves: Sequence[bytes]) -> list[Fault]:
+def _edits(entries: Sequence[Entry], hashed: Sequence[bytes], leaves: Sequence[bytes]) -> list[Fault]:
     if len(leaves) != len(entries):
         msg = f"got {len(entries)} entries but {len(leaves)} leaf hashes; give one for each entry"
         raise JournalError(msg)
-    wrong = [entry.sequence for entry, leaf in zip(entries, leaves, strict=True) if entry.leaf != leaf]
-    return [_fault("edited", first, last, "changed after it was written") for first, last in _runs(sorted(set(wrong)))]
+    wrong = {entry.sequence for entry, now, then in zip(entries, hashed, leaves, strict=True) if now != then}
+    return [_fault("edited", first, last, "changed after it was written") for first, last in _runs(sorted(wrong))]
 
 
 def _forks(signed: Sequence[Checkpoint]) -> list[Fault]:

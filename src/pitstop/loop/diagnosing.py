@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Self
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.diagnosis.attribution import Decomposition, Suspect, decompose, rank_features
 from pitstop.incidents import Alarm, Incident
-from pitstop.loop.reference import layout_names
+from pitstop.loop.reference import names_of
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.drift import distance
 from pitstop.profile import OutcomeProfile, Profile
@@ -30,6 +30,14 @@ class Cause:
     split: Decomposition | None
     before: Profile
     after: Profile
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], before: Profile, after: Profile) -> Self:
+        """Return the cause that `to_json` described."""
+        split = content["split"]
+        decomposition = Decomposition(**{**split, "leaves": tuple(split["leaves"])}) if split else None
+        suspects = tuple(Suspect(**suspect) for suspect in content["suspects"])
+        return cls(content["sentence"], suspects, decomposition, before, after)
 
     def to_json(self) -> dict[str, Any]:
         """Return the cause without the profiles."""
@@ -92,12 +100,12 @@ def _why(alarms: Sequence[Alarm], suspects: Sequence[Suspect], split: Decomposit
     features = f"The inputs that moved most, weighted by importance, are {_listed(moved)}." if moved else ""
     fast = [alarm for alarm in alarms if alarm.fast and alarm.kind == "quality"]
     if fast:
-        columns = _listed(list(dict.fromkeys(str(alarm.column) for alarm in fast))[:3])
+        columns = _listed(list(dict.fromkeys(alarm.column or "the rows themselves" for alarm in fast))[:3])
         return f"It came in one step, as a broken pipeline does: look at {columns} upstream before retraining."
     if split is None or split.x_share is None or split.yx_share is None or split.total <= 0:
         return f"The labels so far show no clear change of the error. {features}".strip()
     if split.yx_share >= 0.5:
-        names = layout_names(baseline.layout)
+        names = names_of(baseline.layout)
         where = [name for leaf in split.leaves[:1] for name in baseline.tree.path(leaf, (*names, "the score"))]
         inside = f", most where {_listed(where[:3])} set it apart" if where else ""
         return (

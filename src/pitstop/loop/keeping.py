@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from pitstop.baseline.baseline import Baseline
 from pitstop.errors import StoreError
 from pitstop.incidents import Alarm, Incident
+from pitstop.loop.diagnosing import Cause
 from pitstop.loop.loop import RECENT, Loop, Taken
 from pitstop.loop.watch import Watch
 from pitstop.monitors.base import WindowCounts
+from pitstop.monitors.estimated import Estimate
 from pitstop.profile import Layout, OutcomeProfile, Profile
 from pitstop.store.transaction import Transaction as StoreTransaction
+from pitstop.strategy.base import Alternative, Decision
 from pitstop.value.ledger import Posting, Transaction
 
 NAN = float("nan")
@@ -62,6 +65,7 @@ def save(store: StoreTransaction, loop: Loop) -> None:
     arrays: dict[str, Any] = {
         "fresh_score": loop.log.fresh_score.values,
         "fresh_class": _plain(loop.log.fresh_class.values),
+        "judged": _plain(loop.log.judged.values),
     }
     if loop.watch is not None and loop.baseline is not None:
         arrays.update({f"watch.{name}": array for name, array in loop.watch.to_state().items()})
@@ -72,11 +76,21 @@ def save(store: StoreTransaction, loop: Loop) -> None:
         "start": loop.start,
         "spec": loop.spec.id,
         "layout": loop.layout.to_document() if loop.layout else None,
+        "ages": list(loop.ages),
         "transactions": len(loop.books.ledger.transactions),
         "upkeep": loop.upkeep.to_state(),
         "alarms": [asdict(alarm) for alarm in loop.alarms.values()],
         "incidents": [asdict(incident) for incident in loop.incidents],
+        "decisions": [asdict(decision) for decision in loop.decisions],
+        "estimates": {
+            str(period): {name: asdict(item) for name, item in found.items()}
+            for period, found in loop.estimates.items()
+        },
+        "causes": {name: cause.to_json() for name, cause in loop.causes.items()},
     }
+    for name, cause in loop.causes.items():
+        arrays[f"before.{name}"] = np.frombuffer(cause.before.pack(), dtype=np.uint8)
+        arrays[f"after.{name}"] = np.frombuffer(cause.after.pack(), dtype=np.uint8)
     at = loop.calendar.window_start(loop.window)
     store.save_state(loop.spec.model.name, at, {**arrays, **values})
 
@@ -86,6 +100,14 @@ def _plain(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype != object:
         return values
     return np.array(["" if value is None else str(value) for value in values], dtype=np.str_)
+
+
+def _unplain(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind == "f":
+        return values
+    classes = values.astype(object)
+    classes[values == ""] = None
+    return classes
 
 
 def restore(loop: Loop) -> bool:
@@ -106,25 +128,49 @@ def restore(loop: Loop) -> bool:
     loop.window, loop.chain = state["window"], state["chain"]
     _restore_rows(loop)
     loop.log.fresh_score.values[:] = state["fresh_score"]
-    fresh = state["fresh_class"]
-    loop.log.fresh_class.values[:] = (
-        fresh if fresh.dtype.kind == "f" else np.where(fresh == "", None, fresh.astype(object))
-    )
+    loop.log.fresh_class.values[:] = _unplain(state["fresh_class"])
+    loop.log.judged.values[:] = _unplain(state["judged"])
     _restore_ledger(loop, state["transactions"])
     loop.alarms = {item["id"]: Alarm(**{**item, "caused_by": tuple(item["caused_by"])}) for item in state["alarms"]}
     loop.incidents = tuple(
-        replace(Incident(**item), **{name: tuple(item[name]) for name in ("alarms", "monitors", "caused_by")})
+        Incident(
+            **{
+                **item,
+                "alarms": tuple(item["alarms"]),
+                "monitors": tuple(item["monitors"]),
+                "caused_by": tuple(item["caused_by"]),
+            }
+        )
         for item in state["incidents"]
     )
     if state["layout"] is None:
         return True
     loop.layout = Layout.from_document(state["layout"])
     loop.upkeep.restore(state["upkeep"], loop.layout.classes)
+    loop.ages = tuple(state["ages"])
     loop.stored = set(loop.upkeep.digests.values())
     loop.baseline = Baseline.from_state(loop.layout, _part(state, "baseline."))
     loop.watch = Watch.from_state(loop.spec, loop.baseline, _part(state, "watch."))
+    loop.decisions = tuple(_decision(item) for item in state["decisions"])
+    loop.estimates = {
+        int(period): {name: Estimate(**item) for name, item in found.items()}
+        for period, found in state["estimates"].items()
+    }
+    loop.causes = {
+        name: Cause.from_json(
+            content,
+            Profile.unpack(loop.layout, state[f"before.{name}"].tobytes()),
+            Profile.unpack(loop.layout, state[f"after.{name}"].tobytes()),
+        )
+        for name, content in state["causes"].items()
+    }
     _restore_recent(loop)
     return True
+
+
+def _decision(item: dict[str, Any]) -> Decision:
+    options = tuple(Alternative(**option) for option in item["alternatives"])
+    return Decision(**{**item, "alternatives": options, "caused_by": tuple(item["caused_by"])})
 
 
 def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ and walks the windows again, and everything it then makes has the id that it had
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -17,23 +18,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import Baseline
+from pitstop.baseline.maturity import cohort_ages
 from pitstop.errors import EmptyTableError
 from pitstop.incidents import Alarm, Incident, alarm_from, grouped
 from pitstop.loop.bookkeeping import Books
 from pitstop.loop.diagnosing import Cause, diagnose
+from pitstop.loop.estimating import Stint, estimate_period, extended
 from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
 from pitstop.loop.models import Models, Predictions, decide
-from pitstop.loop.reference import fit_reference, row_errors, window_counts
+from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import NEVER, RowLog
 from pitstop.loop.upkeep import Upkeep
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Signal, WindowCounts
+from pitstop.monitors.estimated import Estimate
 from pitstop.profile import Layout
-from pitstop.records.columns import row_hashes
+from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
 from pitstop.store.digest import rows_digest
 from pitstop.store.home import Home
+from pitstop.strategy.base import Decision
 from pitstop.value.ledger import Transaction, charge
 from pitstop.value.money import amount_of
 
@@ -90,6 +95,7 @@ class Loop:
         self.books = Books(spec, self.log)
         self.layout: Layout | None = None
         self.baseline: Baseline | None = None
+        self.ages: tuple[int, ...] = ()
         # Digests of model files that the store has.
         self.stored: set[str] = set()
         self.watch: Watch | None = None
@@ -97,6 +103,9 @@ class Loop:
         self.alarms: dict[str, Alarm] = {}
         self.incidents: tuple[Incident, ...] = ()
         self.causes: dict[str, Cause] = {}
+        self.decisions: tuple[Decision, ...] = ()
+        self.stints: tuple[Stint, ...] = ()
+        self.estimates: dict[int, Mapping[str, Estimate]] = {}
 
     def take(self, rows: pa.Table, labels: pa.Table) -> Taken:
         """Take in the next window: `rows` predicted in it, and `labels` (@id, @label, @label_at) known by its end.
@@ -122,6 +131,7 @@ class Loop:
             champion = self._champion_on(late)
             baseline = self.baseline
             counts = self._count(baseline, window, batch, late, champion)
+            self.stints = extended(self.stints, baseline, counts)
             kept += self._settle(baseline, window, ending, batch, late)
             kept += self._watch_window(baseline, ending, counts)
             signals = tuple(found for monitor in MONITORS for found in monitor.signals(baseline, counts))
@@ -130,6 +140,8 @@ class Loop:
             if change.released:
                 kept += self._charge_releases(change.kept, window)
                 kept += self._new_reference(window + 1)
+            if self.opens_period(window + 1):
+                kept.append(self._close_period(window, ending))
         kept += [keep_transaction(item) for item in corrected]
         self.window = window + 1
         return Taken(window, (self.log.as_kept(rows, batch), labels), tuple(kept), counts, signals)
@@ -155,6 +167,9 @@ class Loop:
         if self.spec.model.task == "regression":
             layout = Layout.fit(self.spec, table, predictions=log.fresh_class.values.astype(np.float64))
         self.layout = layout
+        waited = self.calendar.window_at(as_of) - self.calendar.window_of(log.at[~known])
+        lags = self.calendar.window_of(log.label_at[known]) - self.calendar.window_of(log.at[known])
+        self.ages = cohort_ages(lags, waited, REFERENCE_WINDOWS // 2)
         spec = Kept("spec", self.spec.id, as_of, (), asdict(self.spec))
         return [spec, *change.kept, *self._new_reference(self.start)]
 
@@ -163,6 +178,7 @@ class Loop:
         standing = tuple(incident.id for incident in self.incidents if incident.is_open(window))
         change = self.upkeep.open_period(period, as_of, self.chain, standing)
         kept = list(change.kept)
+        self.decisions = (*self.decisions, *change.decisions)
         for item in change.kept:
             if item.kind == "challenger":
                 price = amount_of(self.spec.costs.fit_per_row * item.content["rows"])
@@ -171,6 +187,16 @@ class Loop:
             kept += self._charge_releases(change.kept, window)
             kept += self._new_reference(window)
         return kept
+
+    def _close_period(self, window: int, at: int) -> Kept:
+        """Keep what the period's performance was estimated to be before its labels come."""
+        period = self.calendar.period_at(self.calendar.window_start(window))
+        found = estimate_period(self.stints)
+        owner = self.stints[-1][0].id
+        self.estimates[period] = found
+        self.stints = ()
+        content = {"period": period, "metrics": {name: asdict(estimate) for name, estimate in found.items()}}
+        return Kept("estimate", artifact_id("estimate", {"period": period, "baseline": owner}), at, (owner,), content)
 
     def _charge_releases(self, kept: tuple[Kept, ...], window: int) -> list[Kept]:
         """Book the price of each version's first release; going back to an earlier version costs nothing."""
@@ -188,7 +214,16 @@ class Loop:
         assert self.layout is not None  # noqa: S101 - _begin() comes first; for the type checker
         champion = self.upkeep.timeline.champion
         owner = champion.id if champion else self.spec.id
-        reference = fit_reference(self.spec, self.layout, self.log, before=window, owner=owner)
+        self._judge_again(window)
+        reference = fit_reference(
+            self.spec,
+            self.layout,
+            self.log,
+            before=window,
+            owner=owner,
+            ages=self.ages,
+            first_fit=window == self.start,
+        )
         baseline = self.baseline = reference.baseline
         self.watch = Watch.fit(self.spec, baseline, reference.windows)
         content = {
@@ -199,6 +234,22 @@ class Loop:
             "importance": dict(baseline.importance),
         }
         return [Kept("baseline", baseline.id, baseline.at, (owner,), content)]
+
+    def _judge_again(self, window: int) -> None:
+        """Set what the model that serves now says of labelled rows in cohorts that are still to be counted.
+
+        Of rows labelled since its fit it is asked; older ones it was trained on, so the freshest model before speaks.
+        """
+        if self.models is None:
+            return
+        log, end = self.log, self.calendar.window_start(window)
+        rows = log.predicted_between(self.calendar.window_start(window - max(self.ages, default=0) - 1), end)
+        rows = rows[log.label_at[rows] < end]
+        champion = self.upkeep.candidates[self.upkeep.champion]
+        unseen = rows[log.label_at[rows] >= champion.at]
+        log.judged.values[rows] = log.fresh_class.values[rows]
+        if len(unseen):
+            log.judged.values[unseen] = self.models.predict(champion.id, log.features(unseen)).decided
 
     def _take_rows(self, window: int, rows: pa.Table) -> Ints:
         """Score the rows with the champion and log them."""
@@ -271,6 +322,8 @@ class Loop:
         table = log.features(batch)
         served = (log.served_score.values[batch], log.served_class.values[batch])
         labels = log.labels[late]
+        log.judged.values[late] = champion.decided
+        late_leaves = baseline.leaves(log.features(late), champion.scores, champion.decided)
         errors = row_errors(self.spec, champion.decided, labels)
         return window_counts(
             baseline.layout,
@@ -278,14 +331,8 @@ class Loop:
             rows=table,
             outputs=served,
             leaves=baseline.leaves(table, *served),
-            duplicates=_repeated(table),
-            labelled=(
-                champion.scores,
-                champion.decided,
-                labels,
-                baseline.leaves(log.features(late), champion.scores, champion.decided),
-                errors,
-            ),
+            labelled=Labelled(champion.scores, champion.decided, labels, late_leaves, errors),
+            cohorts=cohort_errors(self.spec, baseline.layout, log, log.judged.values, window, baseline.ages),
         )
 
     def _settle(self, baseline: Baseline, window: int, at: int, batch: Ints, late: Ints) -> list[Kept]:
@@ -338,11 +385,3 @@ class Loop:
     @cached_property
     def _currency(self) -> str:
         return self.spec.value.currency
-
-
-def _repeated(table: pa.Table) -> int:
-    """Return how many rows repeat an earlier one in every feature."""
-    if not table.num_rows:
-        return 0
-    hashes = row_hashes([column.chunk(0) for column in table.itercolumns()])
-    return int(table.num_rows - len(np.unique(hashes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -22,7 +23,7 @@ from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.loop.rowlog import RowLog
 from pitstop.monitors.base import WindowCounts
 from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes, profile_rows
-from pitstop.records.calendar import Calendar
+from pitstop.records.columns import row_hashes
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
 
@@ -30,6 +31,7 @@ from pitstop.records.spec import ModelSpec
 REFERENCE_WINDOWS = 90
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,31 +42,45 @@ class Reference:
     windows: tuple[WindowCounts, ...]
 
 
-def fit_reference(spec: ModelSpec, layout: Layout, log: RowLog, *, before: int, owner: str) -> Reference:
+@dataclass(frozen=True)
+class Labelled:
+    """Rows whose labels arrived: what a model said of them, the labels, the leaves and the errors."""
+
+    scores: Floats
+    decided: NDArray[Any]
+    labels: NDArray[Any]
+    leaves: Ints
+    errors: Floats
+
+
+def fit_reference(
+    spec: ModelSpec, layout: Layout, log: RowLog, *, before: int, owner: str, ages: tuple[int, ...], first_fit: bool
+) -> Reference:
     """Fit the baseline of the model `owner` on the `REFERENCE_WINDOWS` windows before window `before`.
 
-    Only rows with an out-of-sample score count (`log.fresh_*`), and only labels known before it. The leaf tree is fitted on
-    rows labelled in even windows; the cells that it is compared with come from odd ones.
+    Only rows with an out-of-sample score count (`log.fresh_*`), and only labels known before it. The leaf tree is fitted
+    on rows labelled in even windows; the cells that it is compared with come from odd ones. `first_fit` says that
+    the layout was fitted on these very rows.
     """
     calendar = spec.calendar
     first, end = before - REFERENCE_WINDOWS, calendar.window_start(before)
-    known = _scored(spec, log)
+    known = _scored(log)
     start = calendar.window_start(first)
     predicted = np.flatnonzero(known & (log.at >= start) & (log.at < end))
     labelled = np.flatnonzero(known & (log.label_at >= start) & (log.label_at < end))
-    losses = row_errors(spec, log.fresh_class.values[labelled], log.labels[labelled])
-    label_windows = calendar.window_of(log.label_at[labelled])
-    even = label_windows % 2 == 0
-    train = labelled[even]
-    tree = fit_tree(_codes(layout, log, train), losses[even])
-    windows = _windows(layout, log, tree, calendar, (first, before), predicted, labelled, losses)
+    errors = row_errors(spec, log.fresh_class.values[labelled], log.labels[labelled])
+    even = calendar.window_of(log.label_at[labelled]) % 2 == 0
+    tree = fit_tree(_codes(layout, log, labelled[even]), errors[even])
+    windows = _windows(spec, layout, log, tree, (first, before), (predicted, labelled, errors), ages)
+    if first_fit:
+        novel = _novel(spec, log, before)
+        windows = tuple(_with_novel(window, novel) for window in windows)
     profile = reduce(Profile.merged, (window.profile for window in windows), Profile.empty(layout))
     outcomes = reduce(OutcomeProfile.merged, (window.outcomes for window in windows), OutcomeProfile.empty(layout))
     odd = [window.outcomes.cells for window in windows if window.window % 2]
     cells = reduce(lambda left, right: left.merged(right), odd, OutcomeProfile.empty(layout).cells)
-    output = _output(spec, log, predicted)
-    codes = _codes(layout, log, predicted)
     scores = profile.scores
+    importance = surrogate_importance(_codes(layout, log, predicted), _output(spec, log, predicted), names_of(layout))
     baseline = Baseline(
         id=artifact_id("baseline", {"owner": owner, "at": end, "profile": profile.id, "outcomes": outcomes.id}),
         at=end,
@@ -73,26 +89,27 @@ def fit_reference(spec: ModelSpec, layout: Layout, log: RowLog, *, before: int, 
         calibrated=calibrate(outcomes),
         calibrator_draws=calibrator_draws(outcomes),
         score_edges=quantile_edges(scores.by_score) if scores.bins.prediction is None else (),
-        importance=surrogate_importance(codes, output, layout_names(layout)),
+        importance=importance,
         profile=profile,
         outcomes=outcomes,
         cells=cells,
         windows=(first, before - 1),
-        by_rows=calendar.by_rows,
+        ages=ages if outcomes.labelled else (),
+        unit="" if calendar.by_rows else str(calendar.window),
     )
     return Reference(baseline, windows)
 
 
-def layout_names(layout: Layout) -> tuple[str, ...]:
+def names_of(layout: Layout) -> tuple[str, ...]:
     """Return the features in the order of their cell codes: numbers, then categories."""
     return tuple(name for name, _ in (*layout.numeric, *layout.categorical))
 
 
-def row_errors(spec: ModelSpec, decided: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+def row_errors(spec: ModelSpec, decided: NDArray[Any], labels: NDArray[Any]) -> Floats:
     """Return the error of each row: 0 or 1 for classes, the absolute error for a regression."""
     if spec.model.task == "regression":
         return np.asarray(np.abs(decided.astype(np.float64) - labels.astype(np.float64)))
-    wrong: NDArray[np.float64] = (decided != labels).astype(np.float64)
+    wrong: Floats = (decided != labels).astype(np.float64)
     return wrong
 
 
@@ -101,83 +118,162 @@ def window_counts(
     window: int,
     *,
     rows: pa.Table,
-    outputs: tuple[NDArray[np.float64], NDArray[Any]],
+    outputs: tuple[Floats, NDArray[Any]],
     leaves: Ints,
-    duplicates: int,
-    labelled: tuple[NDArray[np.float64], NDArray[Any], NDArray[Any], Ints, NDArray[np.float64]],
+    labelled: Labelled,
+    cohorts: tuple[tuple[tuple[int, ...], int], ...],
 ) -> WindowCounts:
-    """Count one window: predicted rows with outputs and leaves; labelled ones as (scores, decided, labels, leaves, errors)."""
+    """Count one window: rows predicted in it with their (scores, decisions) and leaves, and rows labelled in it."""
     scores, decided = outputs
-    profile = profile_rows(layout, rows, scores, _column(layout, decided), leaves, duplicates=duplicates)
-    late_scores, late_decided, labels, late_leaves, errors = labelled
+    repeated = rows.num_rows - len(np.unique(_hashes(rows)))
+    profile = profile_rows(layout, rows, scores, _column(layout, decided), leaves, duplicates=repeated)
     outcomes = profile_outcomes(
-        layout, late_scores, _column(layout, late_decided), _column(layout, labels), late_leaves, errors
+        layout,
+        labelled.scores,
+        _column(layout, labelled.decided),
+        _column(layout, labelled.labels),
+        labelled.leaves,
+        labelled.errors,
     )
-    return WindowCounts(window, profile, outcomes)
+    return WindowCounts(window, profile, outcomes, cohorts)
+
+
+def cohort_errors(
+    spec: ModelSpec, layout: Layout, log: RowLog, decided: NDArray[Any], window: int, ages: tuple[int, ...]
+) -> tuple[tuple[tuple[int, ...], int], ...]:
+    """Return (wrong, labelled) for each age: of the rows predicted `age` windows before `window`, those labelled by its end.
+
+    `decided` is what the model says of every row of the log. For a regression `wrong` counts errors at or above each edge.
+    """
+    calendar, found = spec.calendar, []
+    end = calendar.window_start(window + 1)
+    edges = layout.outcome_bins.error_edges
+    for age in ages:
+        start, stop = calendar.window_start(window - age), calendar.window_start(window - age + 1)
+        rows = log.predicted_between(start, stop)
+        rows = rows[log.label_at[rows] < end]
+        rows = rows[_given(decided[rows])]
+        errors = row_errors(spec, decided[rows], log.labels[rows])
+        wrong = tuple(int((errors >= edge).sum()) for edge in edges) if edges else (int(errors.sum()),)
+        found.append((wrong, len(rows)))
+    return tuple(found)
+
+
+def _given(decided: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have a decision."""
+    if decided.dtype != object:
+        return np.asarray(~np.isnan(decided), dtype=np.bool_)
+    return np.asarray(decided != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
+
+
+def _scored(log: RowLog) -> NDArray[np.bool_]:
+    return _given(log.fresh_class.values)
+
+
+def _hashes(rows: pa.Table) -> NDArray[np.uint64]:
+    """Return a hash of each row's features."""
+    if not rows.num_rows:
+        return np.zeros(0, dtype=np.uint64)
+    return row_hashes([column.chunk(0) for column in rows.itercolumns()])
 
 
 def _column(layout: Layout, values: NDArray[Any]) -> pa.Array:
     return pa.array(values, type=pa.float64() if layout.outcome_bins.prediction is not None else pa.string())
 
 
-def _scored(spec: ModelSpec, log: RowLog) -> NDArray[np.bool_]:
-    if spec.model.task == "regression":
-        return np.asarray(~np.isnan(log.fresh_class.values), dtype=np.bool_)
-    return np.asarray(log.fresh_class.values != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
-
-
 def _codes(layout: Layout, log: RowLog, rows: Ints) -> NDArray[np.int32]:
     return cell_codes(layout, log.features(rows), log.fresh_score.values[rows], log.fresh_class.values[rows])
 
 
-def _output(spec: ModelSpec, log: RowLog, rows: Ints) -> NDArray[np.float64]:
+def _output(spec: ModelSpec, log: RowLog, rows: Ints) -> Floats:
     if spec.model.task == "regression":
         return np.asarray(log.fresh_class.values[rows], dtype=np.float64)
     scores = log.fresh_score.values[rows]
     if np.isnan(scores).all():
-        classes, codes = np.unique(log.fresh_class.values[rows].astype(str), return_inverse=True)
-        del classes
+        _, codes = np.unique(log.fresh_class.values[rows].astype(str), return_inverse=True)
         return codes.astype(np.float64)
     return np.asarray(np.nan_to_num(scores, nan=0.5), dtype=np.float64)
 
 
 def _windows(
+    spec: ModelSpec,
     layout: Layout,
     log: RowLog,
     tree: LeafTree,
-    calendar: Calendar,
     span: tuple[int, int],
-    predicted: Ints,
-    labelled: Ints,
-    losses: NDArray[np.float64],
+    rows: tuple[Ints, Ints, Floats],
+    ages: tuple[int, ...],
 ) -> tuple[WindowCounts, ...]:
     """Count every window of the span that has rows predicted or labels arrived."""
+    predicted, labelled, errors = rows
+    calendar = spec.calendar
     predicted_in = calendar.window_of(log.at[predicted])
     labelled_in = calendar.window_of(log.label_at[labelled])
     leaf = np.zeros(len(log), dtype=np.int64)
     both = np.union1d(predicted, labelled)
     leaf[both] = tree.apply(_codes(layout, log, both))
+    scores, decided = log.fresh_score.values, log.fresh_class.values
     found = []
     for window in range(*span):
-        rows, late = predicted[predicted_in == window], labelled_in == window
-        if not len(rows) and not late.any():
+        made, late = predicted[predicted_in == window], labelled_in == window
+        if not len(made) and not late.any():
             continue
         done = labelled[late]
         found.append(
             window_counts(
                 layout,
                 window,
-                rows=log.features(rows),
-                outputs=(log.fresh_score.values[rows], log.fresh_class.values[rows]),
-                leaves=leaf[rows],
-                duplicates=0,
-                labelled=(
-                    log.fresh_score.values[done],
-                    log.fresh_class.values[done],
-                    log.labels[done],
-                    leaf[done],
-                    losses[late],
-                ),
+                rows=log.features(made),
+                outputs=(scores[made], decided[made]),
+                leaves=leaf[made],
+                labelled=Labelled(scores[done], decided[done], log.labels[done], leaf[done], errors[late]),
+                cohorts=cohort_errors(spec, layout, log, decided, window, ages),
             )
         )
     return tuple(found)
+
+
+def _novel(spec: ModelSpec, log: RowLog, before: int) -> Mapping[int, Mapping[str, int]]:
+    """Return, by window, how many rows would be unseen or out of range had the bins been fitted without that window.
+
+    Bins know every value that they were fitted on, so in those windows nothing could look new; healthy data does have new
+    values, and a detector must know how many.
+    """
+    rows = np.flatnonzero(log.at < spec.calendar.window_start(before))
+    windows, which = np.unique(spec.calendar.window_of(log.at[rows]), return_inverse=True)
+    found: dict[int, dict[str, int]] = {int(window): {} for window in windows}
+    for name in spec.columns.features:
+        values = log.values(name)[rows]
+        if name in spec.columns.categorical:
+            known = values >= 0
+            pairs = np.unique(np.stack([values[known], which[known]]), axis=1)
+            homes = np.bincount(pairs[0], minlength=int(values.max(initial=0)) + 1)
+            new = known & (homes[np.maximum(values, 0)] == 1)
+            stream = f"unseen:{name}"
+        else:
+            new = _outside_others(values, which, len(windows))
+            stream = f"range:{name}"
+        counts = np.bincount(which[new], minlength=len(windows))
+        for window, count in zip(windows, counts, strict=True):
+            found[int(window)][stream] = int(count)
+    return found
+
+
+def _outside_others(values: Floats, which: Ints, windows: int) -> NDArray[np.bool_]:
+    """Return which values lie below the least or above the greatest value of all other windows."""
+    finite = np.isfinite(values)
+    low, high = np.full(windows, np.inf), np.full(windows, -np.inf)
+    np.minimum.at(low, which[finite], values[finite])
+    np.maximum.at(high, which[finite], values[finite])
+    if windows < 2:
+        return np.zeros(len(values), dtype=np.bool_)
+    lowest, highest = np.argmin(low), np.argmax(high)
+    others_low = np.full(windows, low[lowest])
+    others_low[lowest] = np.delete(low, lowest).min()
+    others_high = np.full(windows, high[highest])
+    others_high[highest] = np.delete(high, highest).max()
+    return np.asarray(finite & ((values < others_low[which]) | (values > others_high[which])), dtype=np.bool_)
+
+
+def _with_novel(window: WindowCounts, novel: Mapping[int, Mapping[str, int]]) -> WindowCounts:
+    return WindowCounts(window.window, window.profile, window.outcomes, window.cohorts, novel.get(window.window, {}))

@@ -75,6 +75,8 @@ class RowLog:
         self.served_class = Column(text, blank)
         self.fresh_score = Column(np.float64, np.nan)
         self.fresh_class = Column(text, blank)
+        # What the model that serves now said of labelled rows; see `Loop` on releases.
+        self.judged = Column(text, blank)
         # Value in ticks as estimated when predicted (`NO_ESTIMATE` where not), and as realised by the label.
         self.estimate = Column(np.int64, NO_ESTIMATE)
         self.earned = Column(np.int64, 0)
@@ -109,9 +111,7 @@ class RowLog:
         ids = table["@id"].to_pylist()
         if len(set(ids)) < len(ids) or any(name in self._index for name in ids):
             again = next(name for place, name in enumerate(ids) if name in self._index or name in ids[:place])
-            msg = (
-                f"id {again!r} was logged before; give each its own id, or send corrections as labels"
-            )
+            msg = f"id {again!r} was logged before; give each its own id, or send corrections as labels"
             raise DuplicateIdError(msg)
         first, count = len(self._ids), len(ids)
         for name, column in self._numeric.items():
@@ -119,7 +119,10 @@ class RowLog:
         for name, column in self._codes.items():
             column.extend(self._encode(name, table[name]), count)
         self._at.extend(table["@at"].to_numpy(), count)
-        unset = (self._label_at, self._label, self.fresh_score, self.fresh_class, self.estimate, self.earned)
+        unset = (
+            *(self._label_at, self._label, self.fresh_score, self.fresh_class),
+            *(self.judged, self.estimate, self.earned),
+        )
         for grown in unset:
             grown.extend(None, count)
         self.served_score.extend(scores, count)
@@ -170,6 +173,15 @@ class RowLog:
             kind = pa.float64() if self._regression else pa.string()
             content["@label"] = pa.array(self.labels[ordinals], type=kind)
         return pa.table(content) if content else pa.table({})
+
+    def values(self, name: str) -> NDArray[Any]:
+        """Return a column of features: float64 (NaN: missing), or codes of categories (-1: missing)."""
+        return self._numeric[name].values if name in self._numeric else self._codes[name].values
+
+    def predicted_between(self, start: int, end: int) -> Ints:
+        """Return the ordinals of the rows predicted from instant `start` to before `end`; rows are logged in order."""
+        first, last = np.searchsorted(self.at, [start, end])
+        return np.arange(first, last, dtype=np.int64)
 
     def as_kept(self, rows: pa.Table, batch: Ints) -> pa.Table:
         """Return logged rows as they are kept: as they came, without labels, with what was predicted and booked."""

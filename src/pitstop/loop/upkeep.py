@@ -56,6 +56,7 @@ class Change:
 
     kept: tuple[Kept, ...]
     released: bool = False
+    decisions: tuple[Decision, ...] = ()
 
 
 class Upkeep:
@@ -130,13 +131,13 @@ class Upkeep:
         decision = self._decide(now, as_of, caused_by)
         kept.append(keep_decision(decision))
         if self.models is None:
-            return Change(tuple(kept))
+            return Change(tuple(kept), decisions=(decision,))
         # A candidate is fitted on its grid, and whenever one is to be released.
         if now % self.spec.policy.fit_every == 0 or decision.action == "retrain":
             kept.append(self._ask(now, as_of, chain))
         if decision.action != "retrain":
-            return Change(tuple(kept))
-        return self._enter(now, as_of, decision, kept)
+            return Change(tuple(kept), decisions=(decision,))
+        return replace(self._enter(now, as_of, decision, kept), decisions=(decision,))
 
     def _close_column(self, period: int, kept: list[Kept]) -> None:
         """Score all models on the rows labelled in `period`, and the freshest one on those predicted in it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pitstop.detection.streams import Finding, ReferenceCounts, Stream
 from pitstop.detection.volume import VolumeDetector
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Monitor, WindowCounts
+from pitstop.monitors.performance import error_indicators
 from pitstop.records.calendar import Calendar
 from pitstop.records.spec import ModelSpec
 
@@ -34,6 +35,7 @@ class Watch:
     panel: Panel
     volumes: tuple[tuple[Monitor, VolumeDetector], ...]
     calendar: Calendar
+    ages: Mapping[str, int]
 
     @classmethod
     def fit(cls, spec: ModelSpec, baseline: Baseline, reference: Sequence[WindowCounts]) -> Watch:
@@ -61,9 +63,16 @@ class Watch:
         rows = []
         for monitor, stream in volumes:
             k, _ = _table(monitor, stream, reference)
-            fitted = VolumeDetector.fit(stream, k[:, 0], phases, thresholds[stream.name], calendar.phases)
+            fitted = VolumeDetector.fit(
+                stream,
+                k[:, 0],
+                phases,
+                thresholds[stream.name],
+                calendar.phases,
+                fast_level=levels[stream.name],
+            )
             rows.append((monitor, fitted))
-        return cls(counted, Panel.joined(panels), tuple(rows), calendar)
+        return cls(counted, Panel.joined(panels), tuple(rows), calendar, dict(error_indicators(baseline)))
 
     def step(self, window: WindowCounts) -> tuple[Watch, tuple[Finding, ...]]:
         """Take in one window; return the next state and what was found, in the order of streams."""
@@ -71,14 +80,15 @@ class Watch:
         pairs = [monitor.counts(stream, window) for monitor, stream in self.counted]
         k, n = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
         panel, found = self.panel.step(window.window, phase, k, n)
-        findings = list(found)
+        # A cohort is counted when it has its age: the change began with the predictions that many windows before.
+        findings = [replace(item, since=item.since - self.ages.get(item.indicator, 0)) for item in found]
         volumes = []
         for monitor, detector in self.volumes:
             rows, _ = monitor.counts(detector.stream, window)
             stepped, finding = detector.step(window.window, phase, int(rows[0]))
             volumes.append((monitor, stepped))
             findings += [finding] if finding is not None else []
-        return Watch(self.counted, panel, tuple(volumes), self.calendar), tuple(findings)
+        return replace(self, panel=panel, volumes=tuple(volumes)), tuple(findings)
 
     def to_state(self) -> dict[str, NDArray[Any]]:
         """Return the detectors' states as arrays."""
@@ -96,7 +106,7 @@ class Watch:
             (monitor, VolumeDetector.from_state(stream, _part(state, f"volume{place}.")))
             for place, (monitor, stream) in enumerate(volumes)
         )
-        return cls(counted, panel, rows, spec.calendar)
+        return cls(counted, panel, rows, spec.calendar, dict(error_indicators(baseline)))
 
 
 def _streams(baseline: Baseline) -> tuple[Pairs, Pairs]:

@@ -6,7 +6,8 @@ Monitors are stateless and never see rows, so any window of the past can be look
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -24,11 +25,18 @@ BUDGET_SHARES = {"error": 0.25, "score": 0.15, "drift": 0.40, "quality": 0.15, "
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """All that was counted in one window: rows predicted in it, and rows whose label arrived in it."""
+    """All that was counted in one window: rows predicted in it, rows whose label arrived in it, cohorts of fixed age.
+
+    `cohorts` holds for each age of the baseline how many of the rows predicted that many windows ago, and labelled since,
+    the model got wrong (for a regression one count for each error edge), and how many are labelled. `novel` replaces
+    the counts of some quality streams in windows that the bins themselves were fitted on (leave one window out).
+    """
 
     window: int
     profile: Profile
     outcomes: OutcomeProfile
+    cohorts: tuple[tuple[tuple[int, ...], int], ...] = ()
+    novel: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
-"""Realised performance, on the rows whose labels arrived in the window.
+"""Realised performance.
 
-A label-arrival cohort is complete when its window closes, and in a steady state it holds early and late labels in their
-true proportion; a cohort by prediction time holds only early ones at first, which are not a fair sample.
+Shown: the rows whose labels arrived in the window. Tested: cohorts of predictions at fixed ages (`pitstop.baseline.maturity`),
+because the mix of early and late labels that arrive in a window changes with traffic, and the error with it.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Stream
-from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts, constant
+from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts
 
 TOLERANCE = 0.02
 
@@ -22,13 +24,9 @@ class Performance:
 
     def streams(self, baseline: Baseline) -> tuple[Stream, ...]:
         """Return the error stream; a model without labelled reference rows has none."""
-        if baseline.outcomes.labelled == 0:
+        names = tuple(name for name, _ in error_indicators(baseline))
+        if not names:
             return ()
-        bins = baseline.layout.outcome_bins
-        if bins.prediction is None:
-            names: tuple[str, ...] = ("the model's error rate",)
-        else:
-            names = tuple(f"the model's share of errors of {edge:.6g} and more" for edge in bins.error_edges)
         return (
             Stream(
                 name="error",
@@ -42,10 +40,11 @@ class Performance:
         )
 
     def counts(self, stream: Stream, window: WindowCounts) -> tuple[Ints, Ints]:
-        """Return wrong rows (or large errors) of labelled rows."""
+        """Return wrong rows (or large errors) of the labelled rows of each cohort."""
         del stream
-        wrong, n = window.outcomes.outcomes.errors
-        return constant(list(wrong), n)
+        wrong = [count for counts, _ in window.cohorts for count in counts]
+        labelled = [n for counts, n in window.cohorts for _ in counts]
+        return np.array(wrong, dtype=np.int64), np.array(labelled, dtype=np.int64)
 
     def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
         """Return every realised metric that the window's labels define; the error rate has a Wilson interval."""
@@ -59,6 +58,18 @@ class Performance:
             low, high = wilson(wrong[0], n)
             found.append(Signal("realised_error", "", wrong[0] / n, low, high))
         return tuple(found)
+
+
+def error_indicators(baseline: Baseline) -> tuple[tuple[str, int], ...]:
+    """Return the indicators of the error stream, each with the age in windows of the cohort that it looks at."""
+    bins = baseline.layout.outcome_bins
+    found = []
+    for age in baseline.ages:
+        late = f", labels within {age} {baseline.unit or 'window'}s" if len(baseline.ages) > 1 else ""
+        if bins.prediction is None:
+            found.append((f"the model's error rate{late}", age))
+        found += [(f"the model's share of errors of {edge:.6g} and more{late}", age) for edge in bins.error_edges]
+    return tuple(found)
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:

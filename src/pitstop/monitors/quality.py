@@ -52,8 +52,10 @@ class Quality:
         if stream.name.startswith("nulls:"):
             return constant([statistic.nulls], profile.rows)
         n = int(statistic.counts.sum())
+        if stream.name in window.novel:
+            return constant([window.novel[stream.name]], n)
         if isinstance(statistic, Histogram):
-            return constant([int(statistic.counts[0] + statistic.counts[-1]) + statistic.nonfinite], n)
+            return constant([int(statistic.counts[0] + statistic.counts[-1])], n)
         return constant([int(statistic.counts[-1])], n)
 
     def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
@@ -79,7 +81,7 @@ class Volume:
 
     def streams(self, baseline: Baseline) -> tuple[Stream, ...]:
         """Return one stream; row-count windows have none, because their volume is given."""
-        if baseline.by_rows:
+        if not baseline.unit:
             return ()
         return (
             Stream(

@@ -52,6 +52,7 @@ def read_table(source: Any, *, columns: Sequence[str] | None = None) -> pa.Table
     read = _read_path(Path(source), columns) if isinstance(source, str | Path) else _read_object(source)
     name = str(source) if isinstance(source, str | Path) else f"the {type(source).__name__} object"
     _refuse_repeated_names(read.table, name)
+    read = _without_pandas_index(read)
     table = _plain_strings(read.table)
     if columns is not None:
         table = select_columns(table, columns)
@@ -230,12 +231,16 @@ def _read_object(source: Any) -> _Read:
     except (pa.ArrowException, TypeError, ValueError) as error:
         msg = f"the {type(source).__name__} object is not usable as a table: {error}; give each column one type"
         raise UnreadableTableError(msg) from error
-    index = [name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)]
-    notes = source_notes(table)
-    if index:
-        # pandas exports an index that is not a plain range under this name; it is no column of the user's.
-        return _Read(table.drop_columns(index), (*notes, "the pandas index was left out; use reset_index() to keep it"))
-    return _Read(table, notes)
+    return _Read(table, source_notes(table))
+
+
+def _without_pandas_index(read: _Read) -> _Read:
+    """An index that pandas writes and that is not a plain range under these names; it is no column of the user's."""
+    index = [name for name in read.table.column_names if _PANDAS_INDEX.fullmatch(name)]
+    if not index:
+        return read
+    note = "the pandas index was left out; use reset_index() to keep it"
+    return _Read(read.table.drop_columns(index), (*read.notes, note))
 
 
 def _plain_strings(table: pa.Table) -> pa.Table:

@@ -27,11 +27,11 @@ from pitstop.records.identity import artifact_id
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "undecided"]
 
-# The stakes: 24 from 1% to 95% of what can be bet, weighted by a lognormal around 20%. The best stake is about
+# The stakes: 24 from 1% to 95% of what can be bet, weighted by a lognormal around 15%. The best stake is about
 # mean/variance of D/scale, for 0-1 losses the difference of wins and losses on the rows where the models
 # disagree, divided by their sum: 20% is 60 against 40.
 _STAKES: Floats = np.geomspace(0.01, 0.95, 24)
-_PRIOR: Floats = np.exp(-0.5 * (np.log(_STAKES / 0.2) / 0.7) ** 2)
+_PRIOR: Floats = np.exp(-0.5 * (np.log(_STAKES / 0.15) / 0.7) ** 2)
 _LOG_PRIOR: Floats = np.log(_PRIOR / _PRIOR.sum())
 # -log(1 - x) - x: log(1 + x y) >= x y - psi(x) y^2 for y >= -1 (Fan, Grama & Liu 2015).
 _PSI: Floats = -np.log1p(-_STAKES) - _STAKES

@@ -22,6 +22,9 @@ from pitstop.statistics.scores import Scores
 # (value, derivative of the value by the expected label of one row in each [predicted][bin])
 _Estimator = Callable[[Floats, Floats], tuple[float, Floats]]
 
+# One row has no pair; rounding leaves this share of one at most.
+_NO_PAIRS = 1e-12
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -124,12 +127,16 @@ def _roc_auc(counts: Floats, calibrated: Floats) -> tuple[float, Floats]:
     rows = counts.sum(axis=0)
     positives, negatives = rows * calibrated, rows * (1 - calibrated)
     pos, neg = float(positives.sum()), float(negatives.sum())
-    value = metrics.roc_auc(negatives, positives)
-    # A label that turns positive adds the negatives below it and takes away its wins over the positives above it.
+    # Expected labels pair every row with itself, which pulls small windows towards 1/2: those pairs are taken out.
+    itself = float(np.sum(rows * calibrated * (1 - calibrated)))
+    pairs = pos * neg - itself
+    if pairs <= _NO_PAIRS * pos * neg:
+        return math.nan, np.full(counts.shape, np.nan)
     below = np.cumsum(negatives) - negatives / 2
+    value = (float(positives @ below) - itself / 2) / pairs
+    # A label that turns positive adds the negatives below it and takes away its wins over the positives above it.
     above = pos - np.cumsum(positives) + positives / 2
-    slope = _divide(below - above - value * (neg - pos), pos * neg)
-    return value, np.broadcast_to(slope, counts.shape)
+    return value, np.broadcast_to((below - above - value * (neg - pos)) / pairs, counts.shape)
 
 
 def _by_prediction(counts: Floats, negative: float, positive: float) -> Floats:

@@ -33,13 +33,18 @@ POLICIES = ("never", "monthly", "pitstop", "oracle")
 class PolicyResult:
     """One policy over the whole replay: by period (metric may be None), and in all. Money in currency, before costs.
 
-    `releases` counts what was released after the first model; `cost` is what they and the fits cost.
+    `releases` counts what was released after the first model; `costs` are its and the fits' prices, by period.
     """
 
     metric: tuple[float | None, ...]
     value: tuple[float, ...]
+    costs: tuple[float, ...]
     releases: int
-    cost: float
+
+    @property
+    def cost(self) -> float:
+        """What releases and fits cost in all."""
+        return sum(self.costs)
 
     @property
     def net(self) -> float:
@@ -79,7 +84,7 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     rows = tuple(int((of == period).sum()) for period in periods)
     fitting = loop.spec.costs.fit_per_row
     if loop.models is None:
-        result = _result(ours, 0, 0.0)
+        result = _result(ours, 0, {})
         return Hindsight(periods, rows, {"champion": result}, None)
     size = len(periods)
     metric = np.full((size, size), np.nan)
@@ -102,15 +107,20 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     fits = {number: fitting * rows_of for number, rows_of in loop.upkeep.fit_rows.items() if number > 0}
     best = oracle(-value, price)
     every = tuple(number for number in sorted(loop.upkeep.candidates) if 0 < number < size)
-    releases = [release for release in loop.upkeep.timeline.releases if release.stage == "champion"]
-    versions = len({release.version for release in releases}) - 1
+    paid = dict(fits)
+    entered: dict[int, int] = {}
+    for release in loop.upkeep.timeline.releases:
+        if release.stage == "champion":
+            entered.setdefault(release.version, calendar.period_at(release.at) - first)
+    stops = sorted(entered.values())[1:]
+    for period in stops:
+        paid[period] = paid.get(period, 0.0) + price
+    each = {number: price + fits.get(number, 0.0) for number in every}
     policies = {
-        "never": _scheduled(metric, value, (), 0.0),
-        "monthly": _scheduled(metric, value, every, len(every) * price + sum(fits.get(n, 0.0) for n in every)),
-        "pitstop": _result(ours, versions, versions * price + sum(fits.values())),
-        "oracle": _scheduled(
-            metric, value, best.releases, len(best.releases) * price + sum(fits.get(n, 0.0) for n in best.releases)
-        ),
+        "never": _scheduled(metric, value, (), {}),
+        "monthly": _scheduled(metric, value, every, each),
+        "pitstop": _result(ours, len(stops), paid),
+        "oracle": _scheduled(metric, value, best.releases, {number: each[number] for number in best.releases}),
     }
     lines = {
         name: (-(sum(item.value) - item.cost + item.releases * price), item.releases) for name, item in policies.items()
@@ -120,18 +130,23 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
 
 
 def _scheduled(
-    metric: NDArray[np.float64], value: NDArray[np.float64], releases: tuple[int, ...], cost: float
+    metric: NDArray[np.float64], value: NDArray[np.float64], releases: tuple[int, ...], paid: Mapping[int, float]
 ) -> PolicyResult:
     model, by_period = 0, []
     for period in range(metric.shape[0]):
         model = period if period in releases else model
         at = float(metric[model, period])
         by_period.append((None if np.isnan(at) else at, float(value[model, period])))
-    return _result(by_period, len(releases), cost)
+    return _result(by_period, len(releases), paid)
 
 
-def _result(by_period: list[tuple[float | None, float]], releases: int, cost: float) -> PolicyResult:
-    return PolicyResult(tuple(at for at, _ in by_period), tuple(worth for _, worth in by_period), releases, cost)
+def _result(by_period: list[tuple[float | None, float]], releases: int, paid: Mapping[int, float]) -> PolicyResult:
+    return PolicyResult(
+        tuple(at for at, _ in by_period),
+        tuple(worth for _, worth in by_period),
+        tuple(paid.get(period, 0.0) for period in range(len(by_period))),
+        releases,
+    )
 
 
 def _score(loop: Loop, rows: Ints, found: Predictions, truth: NDArray[Any]) -> tuple[float | None, float]:

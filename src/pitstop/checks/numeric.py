@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.check.findings import Finding, Kind
-from pitstop.check.pairs import FEWEST_ROWS, NOTABLE, SMALL, Pair, by_distance, number, percent
-from pitstop.check.significance import kolmogorov_smirnov, kolmogorov_smirnov_p, one_sided_only_p, rate_p
+from pitstop.checks.findings import Finding, Kind
+from pitstop.checks.pairs import FEWEST_ROWS, NOTABLE, SMALL, Pair, by_distance, number, percent
+from pitstop.checks.significance import kolmogorov_smirnov, kolmogorov_smirnov_p, one_sided_only_p, rate_p
 from pitstop.statistics.bins import NumericBins
 from pitstop.statistics.distances import psi
 
@@ -114,8 +115,8 @@ def _factors() -> list[_Change]:
     for factor, words in named:
         before, _, after = words.partition(" to ")
         back = f"{after} to {before}" if after and "," not in words else words
-        changes.append(_Change(lambda values, by=factor: values * by, factor, words))  # type: ignore[misc]
-        changes.append(_Change(lambda values, by=factor: values / by, 1 / factor, back))  # type: ignore[misc]
+        changes.append(_Change(partial(np.multiply, factor), factor, words))
+        changes.append(_Change(partial(np.multiply, 1 / factor), 1 / factor, back))
     return changes
 
 
@@ -138,19 +139,22 @@ def _best(changes: Sequence[_Change], reference: Floats, current: Floats, alpha:
 def _stuck(pair: Pair, reference: Floats, current: Floats) -> list[Finding]:
     """A single value that suddenly holds many rows: a sensor that hangs, a default, a marker for missing."""
     values, counts = np.unique(current, return_counts=True)
-    top = int(np.argmax(counts))
-    share = float(counts[top] / len(current))
-    before = float(np.mean(reference == values[top]))
-    usual = float(np.unique(reference, return_counts=True)[1].max() / len(reference))
-    hits = int(np.sum(reference == values[top]))
+    known, known_counts = np.unique(reference, return_counts=True)
+    at = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    before_counts = np.where(known[at] == values, known_counts[at], 0)
+    top = int(np.argmax(counts / len(current) - before_counts / len(reference)))
+    hits, value = int(before_counts[top]), float(values[top])
     if rate_p(hits, len(reference), int(counts[top]), len(current)) >= pair.alpha:
         return []
+    share, before = float(counts[top] / len(current)), hits / len(reference)
+    usual = float(known_counts.max() / len(reference))
     frozen = share >= 0.99 and usual <= 0.97
     sudden = usual < 0.1 and share >= 0.2
-    if not (frozen or sudden or (before < 0.001 and share >= 0.05 and share > 3 * usual)):
+    alien = before < 0.001 and share >= 0.05 and (share > 3 * usual or not known[0] <= value <= known[-1])
+    if not (frozen or sudden or alien):
         return []
     sentence = (
-        f"{pair.name}: {percent(share)} of the rows hold the one value {number(float(values[top]))} "
+        f"{pair.name}: {percent(share)} of the rows hold the one value {number(value)} "
         f"({percent(before)} before): it looks stuck, or a default is filled in."
     )
     return [Finding(pair.name, "stuck_value", "critical" if share >= 0.5 else "warning", share - before, sentence)]

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pitstop.check.findings import Finding, Severity
-from pitstop.check.pairs import FEWEST_ROWS
-from pitstop.check.significance import normal_p, rate_p
+from pitstop.checks.findings import Finding, Severity
+from pitstop.checks.pairs import FEWEST_ROWS
+from pitstop.checks.significance import normal_p, rate_p
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
 

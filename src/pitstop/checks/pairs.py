@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pitstop.check.findings import Severity
+from pitstop.checks.findings import Severity
 from pitstop.records.facts import ColumnFacts
 
 # Below this many rows on a side no distribution is compared: eight rows cannot drift.

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pitstop.check.findings import Finding, Severity
-from pitstop.check.pairs import Pair, percent, shown
-from pitstop.check.significance import rate_p
+from pitstop.checks.findings import Finding, Severity
+from pitstop.checks.pairs import Pair, percent, shown
+from pitstop.checks.significance import rate_p
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
 

@@ -10,7 +10,7 @@ from pitstop.loop.keeping import keep, restore, save
 from pitstop.loop.loop import Loop
 from pitstop.loop.models import Models
 from pitstop.records.spec import ModelSpec
-from pitstop.replay.feed import Feed
+from pitstop.replays.feed import Feed
 from pitstop.store.home import Home
 
 Progress = Callable[[str, int, int], None]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pitstop.check.findings import Finding
-from pitstop.check.pairs import FEWEST_ROWS, Pair, number
-from pitstop.check.significance import counts_p
+from pitstop.checks.findings import Finding
+from pitstop.checks.pairs import FEWEST_ROWS, Pair, number
+from pitstop.checks.significance import counts_p
 from pitstop.records.calendar import DAY, HOUR
 from pitstop.records.facts import ColumnFacts
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pitstop.check.categories import compare_categories, count_categories
-from pitstop.check.findings import SEVERITIES, Distribution, Finding, Findings, Kind
-from pitstop.check.numeric import PSI_BINS, compare_numbers
-from pitstop.check.pairs import FEWEST_ROWS, Pair, number
-from pitstop.check.performance import Outputs, compare_performance
-from pitstop.check.structure import compare_columns, compare_duplicates, compare_nulls, compare_type, family
-from pitstop.check.times import compare_hours, compare_volume
+from pitstop.checks.categories import compare_categories, count_categories
+from pitstop.checks.findings import SEVERITIES, Distribution, Finding, Findings, Kind
+from pitstop.checks.numeric import PSI_BINS, compare_numbers
+from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, number
+from pitstop.checks.performance import Outputs, compare_performance
+from pitstop.checks.structure import compare_columns, compare_duplicates, compare_nulls, compare_type, family
+from pitstop.checks.times import compare_hours, compare_volume
 from pitstop.errors import EmptyTableError
 from pitstop.records import roles
 from pitstop.records.facts import ColumnFacts, facts_of, sample
@@ -192,7 +192,9 @@ def _most_specific(found: list[Finding]) -> list[Finding]:
     if not found:
         return []
     worst = min(found, key=lambda item: SEVERITIES.index(item.severity))
-    cause = next((item for item in found if item.kind in _CAUSES), None)
+    causes = [item for item in found if item.kind in _CAUSES]
+    # A small renamed category does not explain a large drift beside it.
+    cause = next((item for item in causes if item.kind != "renamed_category" or item.size >= SMALL), None)
     return [replace(cause, severity=worst.severity) if cause is not None else worst]
 
 

@@ -9,15 +9,17 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pitstop.check.findings import Finding, Kind, Severity
-from pitstop.check.pairs import FEWEST_ROWS, SMALL, Pair, by_distance, percent, shown
-from pitstop.check.significance import counts_p, one_sided_only_p, rate_p
+from pitstop.checks.findings import Finding, Kind, Severity
+from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, by_distance, percent, shown
+from pitstop.checks.significance import counts_p, one_sided_only_p, rate_p
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
 from pitstop.statistics.distances import psi
 
 # A text column in which most values stand once is a name or an id; its values say nothing about a distribution.
 NAME_LIKE = 0.5
+RENAMED_SHARE = 0.03
+RENAMED_LIKENESS = 0.7
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def compare_categories(pair: Pair, kind: Kind = "drift") -> list[Finding]:
     found = _renamed(pair, counts)
     found += _stuck(pair, counts)
     found += _unseen(pair, counts)
+    found += _vanished(pair, counts)
     distance = float(np.abs(counts.reference / rows - counts.current / current_rows).sum() / 2)
     if distance >= SMALL and counts_p(counts.reference, counts.current) < pair.alpha:
         moved = int(np.argmax(np.abs(counts.reference / rows - counts.current / current_rows)))
@@ -69,7 +72,7 @@ def compare_categories(pair: Pair, kind: Kind = "drift") -> list[Finding]:
             f"({percent(distance)} of the rows moved, PSI {psi(counts.reference, counts.current):.2f})."
         )
         found.append(Finding(pair.name, kind, by_distance(distance), distance, sentence))
-    return found + _vanished(pair, counts)
+    return found
 
 
 def _counted(facts: ColumnFacts) -> dict[str, int]:
@@ -108,6 +111,9 @@ def _renamed(pair: Pair, counts: Counts) -> list[Finding]:
             if rate_p(int(counts.reference[old]), rows, int(counts.current[at]), current_rows) >= pair.alpha
             or abs(counts.current[at] / current_rows - before) <= 0.25 * before
         ]
+        # Among many small categories some new one always has the share of some old one: then the names must be alike.
+        if before < RENAMED_SHARE:
+            close = [at for at in close if _alike(counts.names[old], counts.names[at]) >= RENAMED_LIKENESS]
         if not close:
             continue
         best = max(
@@ -129,6 +135,9 @@ def _renamed(pair: Pair, counts: Counts) -> list[Finding]:
 
 
 def _alike(old: str, new: str) -> float:
+    """Return how much two names look alike, 0 to 1. Codes of digits are never alike."""
+    if any(letter.isdigit() for letter in old) and old.casefold() != new.casefold():
+        return 0.0
     if old.strip().casefold() == new.strip().casefold():
         return 1.0
     return difflib.SequenceMatcher(None, old.casefold(), new.casefold()).ratio()
@@ -161,7 +170,7 @@ def _unseen(pair: Pair, counts: Counts) -> list[Finding]:
         return []
     if not new and once / current_rows <= once_before / rows:
         return []
-    share = float(counts.current[never].sum() / current_rows)
+    share = float(counts.current[never].sum() / pair.current_rows)
     largest = np.flatnonzero(never)[np.argsort(-counts.current[never], kind="stable")][:3]
     named = ", ".join(shown(counts.names[at]) for at in largest)
     many = int(never.sum())
@@ -186,4 +195,4 @@ def _vanished(pair: Pair, counts: Counts) -> list[Finding]:
         "rows no longer "
         f"occur{'s' if len(gone) == 1 else ''} ({named}{', ...' if len(gone) > 3 else ''})."
     )
-    return [Finding(pair.name, "vanished_category", "warning" if share >= 0.05 else "info", share, sentence)]
+    return [Finding(pair.name, "vanished_category", by_distance(share), share, sentence)]

@@ -28,6 +28,13 @@ class Feed:
         known = np.asarray(self.labels["@label_at"].to_numpy(), dtype=np.int64)
         self._label_windows = self.calendar.window_of(known)
 
+    @property
+    def full(self) -> int:
+        """The window after the last one that is known to be complete."""
+        if self.calendar.by_rows:
+            return self.calendar.window_at(self.rows.num_rows)
+        return self.last
+
     def window(self, window: int) -> tuple[pa.Table, pa.Table]:
         """Return the rows predicted in a window, and the labels that became known in it."""
         return _between(self.rows, self._windows, window), _between(self.labels, self._label_windows, window)

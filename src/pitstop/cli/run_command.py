@@ -1,0 +1,81 @@
+"""`pitstop run`: one tick of everything that is due, for cron and serverless use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pitstop.cli.showing import progress_bar
+from pitstop.errors import StoreError
+
+SOURCE = "source.json"
+
+
+def run(
+    *,
+    home: Annotated[Path, typer.Option(help="The folder that keeps everything.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Where rows and labels are added: a table or a folder; remembered.")
+    ] = None,
+    spec: Annotated[Path | None, typer.Option(help="The model's pitstop.toml; remembered.")] = None,
+    start: Annotated[str, typer.Option(help="When the first model is fitted; remembered.")] = "",
+    as_of: Annotated[str, typer.Option(help="Take this instant for now (ISO, or a row number).")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Take in every window that has closed, with all that follows from it; calling again does nothing."""
+    from pitstop.records.spec import load_spec  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.replays.replay import run as tick  # noqa: PLC0415 - as above
+
+    known = _remembered(home)
+    table = source.resolve() if source is not None else _path(known, "source")
+    described = spec.resolve() if spec is not None else _path(known, "spec")
+    if table is None or described is None:
+        msg = (
+            f"{home} does not say where its rows come from; name the table and the specification once: "
+            "pitstop run --home DIR --source TABLE --spec pitstop.toml"
+        )
+        raise StoreError(msg)
+    begin = start or known.get("start", "")
+    loaded = load_spec(described)
+    now = as_of or ("" if loaded.calendar.by_rows else datetime.now(UTC).isoformat())
+    with progress_bar("Taking in") as report:
+        done = tick(home, spec=loaded, source=table, start=begin, as_of=now, base=described.parent, progress=report)
+    _remember(home, {"source": str(table), "spec": str(described), "start": begin})
+    if as_json:
+        print(json.dumps(asdict(done), indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"Took in {done.windows} windows, up to {done.until}: {done.alarms} alarms, {done.incidents} new incidents, "
+        f"{len(done.decisions)} decisions. Champion: {done.champion or 'none yet'}."
+    )
+    for reason in done.decisions:
+        console.print(f"- {escape(reason)}")
+
+
+def _remembered(home: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((home / SOURCE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        msg = f"{home / SOURCE} cannot be read ({error}); delete it, and name --source and --spec again"
+        raise StoreError(msg) from error
+    return found
+
+
+def _path(known: dict[str, str], name: str) -> Path | None:
+    return Path(known[name]) if name in known else None
+
+
+def _remember(home: Path, facts: dict[str, str]) -> None:
+    part = home / f".{SOURCE}.part"
+    part.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    part.replace(home / SOURCE)

@@ -1,0 +1,67 @@
+"""What `replay`, `run` and `demo` share: a progress bar, and writing a result where it was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pitstop.errors import StoreError
+
+if TYPE_CHECKING:
+    from pitstop.replays.result import ReplayResult
+    from pitstop.replays.walk import Progress as Report
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Report]:
+    """Show a bar on the error stream while the block runs; yields what a replay reports to."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+
+        def report(name: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=f"{text} {name}")
+
+        yield report
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page whole or not at all. Raises `StoreError` naming the path and the way out."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"cannot write {path}: {error.strerror or error}; name another file with --html"
+        raise StoreError(msg) from error
+
+
+def show(result: ReplayResult, *, as_json: bool, html: Path | None) -> None:
+    """Print a replay's result as JSON or as a table, and write its report."""
+    from pitstop.replays.replay import to_json  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.report.terminal import replay_summary  # noqa: PLC0415 - as above
+
+    if html is not None:
+        write_page(html, result.page())
+    if as_json:
+        print(to_json(result))
+        return
+    console = Console()
+    for part in replay_summary(result.story):
+        console.print(part)
+    if html is not None:
+        console.print(f"\nReport: {html}", soft_wrap=True, highlight=False)

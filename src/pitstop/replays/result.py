@@ -1,0 +1,286 @@
+"""The result of a replay: one value that becomes JSON, a table in the terminal, and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pitstop.incidents import Alarm
+from pitstop.loop.diagnosing import Cause
+from pitstop.loop.loop import Loop
+from pitstop.monitors.drift import distance
+from pitstop.replays.hindsight import METRICS, Hindsight
+from pitstop.report.page import replay_frame, replay_page
+from pitstop.report.story import (
+    AlarmRow,
+    BandPoint,
+    CauseRow,
+    DecisionRow,
+    DistributionPair,
+    IncidentCard,
+    LedgerRow,
+    PeriodRow,
+    ReleaseMark,
+    ReplayStory,
+    Totals,
+)
+
+DISTRIBUTIONS = 4
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """What Pitstop did with a model on its own past, and what other policies would have earned.
+
+    `document` is the JSON object of `pitstop replay --json`; `story` is what the report and the terminal show.
+    """
+
+    document: Mapping[str, Any]
+    story: ReplayStory
+
+    def page(self) -> str:
+        """Return the self-contained HTML report."""
+        return replay_page(self.story)
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook."""
+        return replay_frame(self.story)
+
+
+def conclude(loop: Loop, hindsight: Hindsight, *, started: str, note: str) -> ReplayResult:
+    """Put together what the loop did and what hindsight says of it. `note` credits the data."""
+    metric, higher = METRICS[loop.spec.model.task]
+    calendar = loop.calendar
+    names = [calendar.name_period(period) for period in hindsight.periods]
+    policies = hindsight.policies
+    periods = [
+        {
+            "period": name,
+            "rows": hindsight.rows[place],
+            "metric": {policy: result.metric[place] for policy, result in policies.items()},
+            "value": {policy: result.value[place] for policy, result in policies.items()},
+        }
+        for place, name in enumerate(names)
+    ]
+    totals = {
+        policy: {
+            "retrains": result.releases,
+            "cost": result.cost,
+            "value": result.net,
+            "mean_metric": result.mean_metric,
+        }
+        for policy, result in policies.items()
+    }
+    document = {
+        "model": loop.spec.model.name,
+        "metric_name": metric,
+        "higher_is_better": higher,
+        "currency": loop.spec.value.currency,
+        "periods": periods,
+        "totals": totals,
+        "alarms": [_alarm(loop, alarm) for alarm in loop.alarms.values()],
+        "incidents": [
+            {
+                "id": incident.id,
+                "at": calendar.name_instant(incident.at),
+                "since": calendar.name_window(incident.since),
+                "cause": loop.causes[incident.id].sentence,
+                "alarms": list(incident.alarms),
+            }
+            for incident in loop.incidents
+        ],
+        "decisions": [
+            {
+                "id": item.id,
+                "at": calendar.name_instant(item.at),
+                "action": item.action,
+                "reason": item.reason,
+                "expected_gain": item.expected_gain,
+                "cost": item.cost,
+                "caused_by": list(item.caused_by),
+            }
+            for item in loop.decisions
+        ],
+        "releases": [
+            {
+                "id": item.id,
+                "at": calendar.name_instant(item.at),
+                "version": item.version,
+                "stage": item.stage,
+                "reason": item.reason,
+                "trained_on_rows": item.trained_on_rows,
+                "caused_by": list(item.caused_by),
+            }
+            for item in loop.upkeep.timeline.releases
+        ],
+        "price_range": None if hindsight.prices is None else [_finite(price) for price in hindsight.prices],
+    }
+    return ReplayResult(document, _story(loop, hindsight, document, started, note))
+
+
+def _finite(price: float) -> float | None:
+    return price if price < float("inf") else None
+
+
+def _alarm(loop: Loop, alarm: Alarm) -> dict[str, Any]:
+    calendar = loop.calendar
+    return {
+        "id": alarm.id,
+        "at": calendar.name_instant(alarm.at),
+        "monitor": alarm.monitor,
+        "column": alarm.column,
+        "since": calendar.name_window(alarm.since),
+        "size": alarm.size,
+    }
+
+
+def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], started: str, note: str) -> ReplayStory:
+    calendar = loop.calendar
+    promise = (
+        f"Alarm budget: at most {loop.spec.alarms.per_month:g} false alarms a month for the whole model, shared by "
+        f"{len(loop.watch.counted) + len(loop.watch.volumes) if loop.watch else 0} streams; this replay raised "
+        f"{len(loop.alarms)} alarms in {len(loop.incidents)} incidents over {len(hindsight.periods)} periods."
+    )
+    period = loop.spec.time.period
+    return ReplayStory(
+        model=loop.spec.model.name,
+        metric_name=document["metric_name"],
+        higher_is_better=document["higher_is_better"],
+        currency=loop.spec.value.currency,
+        periods=tuple(
+            PeriodRow(row["period"], row["rows"], row["metric"], row["value"], _costs(loop, hindsight, place))
+            for place, row in enumerate(document["periods"])
+        ),
+        totals={
+            name: Totals(row["retrains"], row["cost"], row["value"], row["mean_metric"])
+            for name, row in document["totals"].items()
+        },
+        bands=_bands(loop, hindsight),
+        releases=tuple(
+            ReleaseMark(
+                calendar.name_instant(item.at),
+                f"v{item.version}",
+                item.reason,
+                item.trained_on_rows,
+                calendar.period_at(item.at),
+                calendar.name_period(calendar.period_at(item.at)),
+            )
+            for item in loop.upkeep.timeline.releases
+            if item.stage == "champion" and item.at > calendar.window_start(loop.start)
+        ),
+        incidents=tuple(
+            _card(loop, incident.id, calendar.name_instant(incident.at), calendar.name_window(incident.since))
+            for incident in loop.incidents
+        ),
+        distributions=_distributions(loop),
+        decisions=tuple(
+            DecisionRow(calendar.name_instant(item.at), item.action, item.reason, item.expected_gain, item.cost)
+            for item in loop.decisions
+        ),
+        ledger=tuple(
+            LedgerRow(
+                calendar.name_period(balance.period),
+                balance.realised,
+                balance.estimated,
+                -balance.release,
+                -balance.fit,
+                balance.net,
+                balance.coverage,
+            )
+            for balance in loop.books.ledger.balances(calendar)
+        ),
+        price_range=_prices(hindsight),
+        promise=promise,
+        started_from=started,
+        data_note=note,
+        period_unit=period if isinstance(period, str) else "period",
+    )
+
+
+def _prices(hindsight: Hindsight) -> str | tuple[float, float | None] | None:
+    if "pitstop" not in hindsight.policies:
+        return None
+    if hindsight.prices is None:
+        return "With the releases it made, Pitstop beats neither rival at any price of a release."
+    low, high = hindsight.prices
+    return low, _finite(high)
+
+
+def _costs(loop: Loop, hindsight: Hindsight, place: int) -> dict[str, float]:
+    """Return what each policy paid in one period."""
+    if "pitstop" not in hindsight.policies:
+        return {}
+    return {name: result.costs[place] for name, result in hindsight.policies.items()}
+
+
+def _bands(loop: Loop, hindsight: Hindsight) -> tuple[BandPoint, ...]:
+    """Return the estimate and the realised metric of each period, of what Pitstop served."""
+    metric, _ = METRICS[loop.spec.model.task]
+    calendar, served = loop.calendar, hindsight.policies.get("pitstop", hindsight.policies.get("champion"))
+    found = []
+    for place, period in enumerate(hindsight.periods):
+        estimate = loop.estimates.get(period, {}).get(metric)
+        realised = served.metric[place] if served else None
+        name = calendar.name_period(period)
+        if estimate is None:
+            found.append(BandPoint(name, period, realised=realised))
+            continue
+        shown = BandPoint(
+            name, period, estimate.value, estimate.low, estimate.high, realised, withdrawn=estimate.withdrawn
+        )
+        found.append(shown)
+    return tuple(found)
+
+
+def _card(loop: Loop, name: str, at: str, since: str) -> IncidentCard:
+    incident = next(item for item in loop.incidents if item.id == name)
+    cause: Cause = loop.causes[name]
+    split = cause.split
+    alarms = [loop.alarms[alarm] for alarm in incident.alarms]
+    return IncidentCard(
+        id=name,
+        at=at,
+        since=since,
+        sentence=cause.sentence,
+        causes=tuple(
+            CauseRow(suspect.column, suspect.importance, suspect.distance, suspect.share) for suspect in cause.suspects
+        ),
+        x_share=split.x_share if split else None,
+        yx_share=split.yx_share if split else None,
+        alarms=tuple(
+            AlarmRow(
+                alarm.id,
+                loop.calendar.name_instant(alarm.at),
+                alarm.monitor,
+                alarm.column or "",
+                loop.calendar.name_window(alarm.since),
+                alarm.size,
+            )
+            for alarm in alarms
+        ),
+    )
+
+
+def _distributions(loop: Loop) -> tuple[DistributionPair, ...]:
+    """Return the features that moved most, weighted by importance, in the incident that moved them most."""
+    best: dict[str, tuple[float, DistributionPair]] = {}
+    for incident in loop.incidents:
+        cause = loop.causes[incident.id]
+        for suspect in cause.suspects:
+            before, after = cause.before.features[suspect.column], cause.after.features[suspect.column]
+            if before.counts.sum() == 0 or after.counts.sum() == 0:
+                continue
+            weight = suspect.importance * distance(before, after)
+            if weight > best.get(suspect.column, (0.0,))[0]:
+                pair = DistributionPair(
+                    suspect.column,
+                    "baseline",
+                    f"from {loop.calendar.name_window(incident.since)}",
+                    tuple(before.bins.names()),
+                    tuple((before.counts / before.counts.sum()).tolist()),
+                    tuple((after.counts / after.counts.sum()).tolist()),
+                )
+                best[suspect.column] = (weight, pair)
+    ranked = sorted(best.values(), key=lambda item: (-item[0], item[1].column))
+    return tuple(pair for _, pair in ranked[:DISTRIBUTIONS])

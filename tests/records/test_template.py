@@ -1,0 +1,91 @@
+"""The text of a specification is the specification."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pitstop.records.roles import Guess
+from pitstop.records.spec import (
+    AlarmsSection,
+    ColumnsSection,
+    CostsSection,
+    DecisionSection,
+    ModelSection,
+    ModelSpec,
+    Outcome,
+    PolicySection,
+    ReplaySection,
+    TimeSection,
+    TrainerSection,
+    ValueSection,
+    parse_spec,
+)
+from pitstop.records.template import template
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+MONEY = st.floats(-1e9, 1e9, allow_nan=False)
+COSTS = st.floats(0, 1e9)
+OUTCOMES = st.builds(Outcome, MONEY, MONEY, st.none() | NAMES)
+TIMES = st.one_of(
+    st.builds(TimeSection, st.just("day"), st.sampled_from(["week", "month", "quarter", "year"]), st.integers(0, 9)),
+    st.builds(TimeSection, st.integers(1, 999), st.integers(1, 99), st.integers(0, 9)),
+)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> ModelSpec:
+    names = draw(st.lists(NAMES, min_size=6, max_size=12, unique=True))
+    features = tuple(names[5:])
+    optional = [draw(st.none() | st.just(name)) for name in names[1:5]]
+    return ModelSpec(
+        model=ModelSection(draw(NAMES), draw(st.sampled_from(["binary", "multiclass", "regression"]))),
+        columns=ColumnsSection(
+            time=names[0],
+            features=features,
+            id=optional[0],
+            label=optional[1],
+            label_time=optional[2] if optional[1] else None,
+            score=optional[3],
+            categorical=features[: draw(st.integers(0, len(features)))],
+            segments=features[:1],
+        ),
+        time=draw(TIMES),
+        decision=DecisionSection(draw(NAMES), draw(st.floats(0.01, 0.99))),
+        value=draw(st.builds(ValueSection, NAMES, *[OUTCOMES] * 7)),
+        costs=draw(st.builds(CostsSection, COSTS, COSTS)),
+        alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100))),
+        trainer=draw(st.builds(TrainerSection, NAMES, st.lists(NAMES, max_size=3).map(tuple), st.integers(0, 99))),
+        policy=draw(st.builds(PolicySection, NAMES, NAMES, fit_every=st.integers(1, 9))),
+        replay=draw(st.builds(ReplaySection, st.text(max_size=10))),
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(specs(), st.lists(st.builds(Guess, st.sampled_from(["label", "time", "trainer"]), NAMES, st.text())))
+def test_parsing_the_text_gives_the_specification_whatever_is_in_the_comments(
+    spec: ModelSpec, guesses: list[Guess]
+) -> None:
+    assert parse_spec(template(spec, guesses, [guess.why for guess in guesses])) == spec
+
+
+def test_every_key_stands_in_the_text() -> None:
+    spec = ModelSpec(
+        ModelSection("m", "binary"),
+        ColumnsSection("t", ("x",), id="i", label="y", label_time="l", prediction="p", score="s"),
+        value=ValueSection(correct=Outcome(2.0), wrong=Outcome(2.0), per_unit_error=Outcome(2.0)),
+    )
+    document = tomllib.loads(template(spec))
+    assert list(document) == [item.name for item in fields(spec)]
+    for section, keys in document.items():
+        assert set(keys) == {item.name for item in fields(getattr(spec, section))}
+
+
+def test_a_reason_stands_beside_its_key_and_what_was_told_is_no_guess() -> None:
+    spec = ModelSpec(ModelSection("m", "binary"), ColumnsSection("t", ("x",), label="y"))
+    text = template(spec, [Guess("label", "y", "it stands last"), Guess("time", "t", "you said so")])
+    assert 'Guessed: it stands last.\nlabel = "y"' in text
+    assert "you said so" not in text
