@@ -147,7 +147,11 @@ def public_name(name: str) -> Iterator[str]:
     if not callable(thing):
         yield f"```text\n{name} = {thing!r}\n```"
         return
-    yield f"```text\n{name}{inspect.signature(thing)}\n```"
+    if inspect.isclass(thing) and issubclass(thing, BaseException):
+        shown = f"class {name}({', '.join(base.__name__ for base in thing.__bases__)})"
+    else:
+        shown = f"{name}{inspect.signature(thing)}"
+    yield f"```text\n{shown}\n```"
     yield docstring(thing)
     if not inspect.isclass(thing):
         return

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pitstop.errors import PitstopError
+from pitstop.errors import ReleaseError
 from pitstop.releases import Release, ReleaseTimeline
 
 
@@ -74,7 +74,7 @@ class Releases(RuleBasedStateMachine):
     @rule()
     def there_is_nothing_to_roll_back_to(self) -> None:
         assert self.timeline.rollback_target is None
-        with pytest.raises(PitstopError, match="cannot roll back"):
+        with pytest.raises(ReleaseError, match="cannot roll back"):
             self.timeline.roll_back(self.now)
 
     @invariant()
@@ -139,13 +139,13 @@ def test_a_rollback_names_the_release_it_goes_back_to() -> None:
 
 def test_misuse_is_refused_and_changes_nothing() -> None:
     timeline = ReleaseTimeline().promote(5, "a", 5)
-    with pytest.raises(PitstopError, match="champion already"):
+    with pytest.raises(ReleaseError, match="champion already"):
         timeline.promote(6, "a", 5)
-    with pytest.raises(PitstopError, match="only grows at its end"):
+    with pytest.raises(ReleaseError, match="only grows at its end"):
         timeline.promote(4, "b", 5)
-    with pytest.raises(PitstopError, match="version 1 is champion; expected"):
+    with pytest.raises(ReleaseError, match="version 1 is champion; expected"):
         timeline.canary(6, 1)
-    with pytest.raises(PitstopError, match="version 9 is unknown"):
+    with pytest.raises(ReleaseError, match="version 9 is unknown"):
         timeline.retire(6, 9)
     assert len(timeline.releases) == 1
 

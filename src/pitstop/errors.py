@@ -59,8 +59,32 @@ class TrainerLimitError(TrainingError):
     """The trainer's process was stopped because it passed its limit of time, memory, disk or output."""
 
 
+class TrainerRefusedError(TrainingError):
+    """A built-in trainer cannot fit what it was given: one class only, labels missing, an unknown kind."""
+
+
 class TrainerOutputError(TrainingError):
     """The trainer's answer is not what was asked for (rows missing, NaN, unparsable, wrong type)."""
+
+
+class StrategyError(PitstopError):
+    """Losses, prices or schedules do not belong together, so no decision can be made from them."""
+
+
+class LedgerError(PitstopError):
+    """A posting is refused: another currency, a settlement of what was never booked, an amount that is no amount."""
+
+
+class ReleaseError(PitstopError):
+    """A release is refused: the model is champion already, nothing good is left to roll back to, time goes back."""
+
+
+class ReleaseTargetError(PitstopError):
+    """A model could not be published, or what serves is not what was published. The release itself stands."""
+
+
+class PackError(PitstopError):
+    """A policy pack is not usable: unknown key, wrong type, an obligation twice."""
 
 
 class StoreError(PitstopError):

@@ -23,9 +23,9 @@ QUIET_WINDOWS = 28
 class Alarm:
     """One stream crossed its threshold at the end of `window`.
 
-    `since` is the estimated first window of the change, `size` the observed minus the expected share of `indicator`, with
-    the interval `low`..`high`; `evidence` is in units of the threshold. `fast` marks the one-window path for upstream
-    breaks.
+    `since` is the estimated first window of the change, `size` the observed minus the expected share of `indicator`,
+    with the interval `low`..`high`; `evidence` is in units of the threshold. `fast` marks the one-window path for
+    upstream breaks.
     """
 
     id: str

@@ -199,7 +199,7 @@ def profile_rows(
     return Profile(layout, table.num_rows, duplicates, features, counted, _frozen(by_leaf))
 
 
-def profile_outcomes(  # noqa: PLR0917 - one argument for each column of a labelled row
+def profile_outcomes(
     layout: Layout, scores: Any, predicted: Any, labels: Any, leaves: Any, losses: Any
 ) -> OutcomeProfile:
     """Return the profile of rows whose label arrived: one score, prediction, label, leaf and loss for each row.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pitstop.errors import PitstopError
+from pitstop.errors import ReleaseError
 from pitstop.records.identity import artifact_id
 
 Stage = Literal["shadow", "canary", "champion", "retired", "rolled_back"]
@@ -65,7 +65,7 @@ class ReleaseTimeline:
                 msg = (
                     f"{after.id} is at {after.at}, before {before.id} at {before.at}; a timeline only grows at its end"
                 )
-                raise PitstopError(msg)
+                raise ReleaseError(msg)
 
     def champion_at(self, instant: int) -> Release | None:
         """Return the champion entry that serves rows predicted at `instant`; None before the first."""
@@ -106,12 +106,12 @@ class ReleaseTimeline:
         return _moved(self, draft, at, "shadow", caused_by=caused_by, reason=reason)
 
     def canary(self, at: int, version: int, caused_by: Sequence[str] = (), reason: str = "") -> ReleaseTimeline:
-        """Return the timeline with a shadow serving a share of the rows; `PitstopError` for any other version."""
+        """Return the timeline with a shadow serving a share of the rows; `ReleaseError` for any other version."""
         known = self._waiting(version)
         return _moved(self, known, at, "canary", caused_by=caused_by, reason=reason)
 
     def retire(self, at: int, version: int, caused_by: Sequence[str] = (), reason: str = "") -> ReleaseTimeline:
-        """Return the timeline with a shadow or canary given up. Raises `PitstopError` for any other version."""
+        """Return the timeline with a shadow or canary given up. Raises `ReleaseError` for any other version."""
         known = self._waiting(version)
         return _moved(self, known, at, "retired", caused_by=caused_by, reason=reason)
 
@@ -121,12 +121,12 @@ class ReleaseTimeline:
         """Return the timeline with `model` as the champion from `at` on; the champion before it is retired.
 
         A shadow or canary of this model keeps its version number, otherwise it gets the next one. Raises
-        `PitstopError` where the model is champion already, or where time would go back.
+        `ReleaseError` where the model is champion already, or where time would go back.
         """
         champion = self.champion
         if champion and champion.model == model:
             msg = f"{model} is the champion already (version {champion.version}); promote another model"
-            raise PitstopError(msg)
+            raise ReleaseError(msg)
         waiting = [
             known.version
             for known in self.versions.values()
@@ -143,7 +143,7 @@ class ReleaseTimeline:
     def roll_back(self, at: int, caused_by: Sequence[str] = (), reason: str = "") -> ReleaseTimeline:
         """Return the timeline with the champion rolled back and the last good version as champion again from `at` on.
 
-        Raises `PitstopError` where there is no good version to go to (see `rollback_target`).
+        Raises `ReleaseError` where there is no good version to go to (see `rollback_target`).
         """
         champion, target = self.champion, self.rollback_target
         if champion is None or target is None:
@@ -151,7 +151,7 @@ class ReleaseTimeline:
                 "there is no champion" if champion is None else f"no earlier version than {champion.version} was good"
             )
             msg = f"cannot roll back: {what}; train and promote another model"
-            raise PitstopError(msg)
+            raise ReleaseError(msg)
         timeline = _moved(self, champion, at, "rolled_back", caused_by=caused_by, reason=reason)
         causes = [*caused_by, target.id]
         return _moved(timeline, target, at, "champion", caused_by=causes, reason=reason)
@@ -165,7 +165,7 @@ class ReleaseTimeline:
         if known is None or known.stage not in ("shadow", "canary"):
             got = "unknown" if known is None else known.stage
             msg = f"version {version} is {got}; expected a version in shadow or canary"
-            raise PitstopError(msg)
+            raise ReleaseError(msg)
         return known
 
 

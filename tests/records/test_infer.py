@@ -60,7 +60,7 @@ def a_table(rows: int = 3000, seed: int = 0, **columns: Any) -> pa.Table:
 def test_every_real_set_is_understood_without_help(name: str) -> None:
     path = SHARED / f"{name}.parquet"
     if not path.exists():
-        pytest.skip(f"the benchmark data {path.name} is not beside the project")
+        pytest.skip(f"../shared/data/{path.name} is not beside the project")
     inference = infer_spec(path, name=name)
     spec = inference.spec
     task, time, label, by_rows = EXPECTED[name]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitstop.errors import StatisticError
+from pitstop.errors import StrategyError
 from pitstop.strategy.matrix import LossMatrix, gaps
 from pitstop.strategy.staleness import excess_of, fit_curve
 from pitstop.testing.policy_laws import simulated_stream
@@ -98,17 +98,17 @@ def test_young_models_say_nothing_about_staleness() -> None:
 
 def test_matrices_that_cannot_be_are_refused() -> None:
     matrix = LossMatrix.empty().with_column({0: np.ones(2)})
-    with pytest.raises(StatisticError, match="models from 0 to 1"):
+    with pytest.raises(StrategyError, match="models from 0 to 1"):
         matrix.with_column({2: np.ones(2)})
-    with pytest.raises(StatisticError, match="one number of rows"):
+    with pytest.raises(StrategyError, match="one number of rows"):
         matrix.with_column({0: np.ones(2), 1: np.ones(3)})
-    with pytest.raises(StatisticError, match="not finite"):
+    with pytest.raises(StrategyError, match="not finite"):
         matrix.with_column({0: np.array([1.0, np.nan])})
-    with pytest.raises(StatisticError, match="before its own"):
+    with pytest.raises(StrategyError, match="before its own"):
         LossMatrix(np.ones((2, 2)), np.array([1, 1]), np.zeros((2, 2)))
-    with pytest.raises(StatisticError, match=r"expected \(periods, periods\)"):
+    with pytest.raises(StrategyError, match=r"expected \(periods, periods\)"):
         LossMatrix(np.ones((1, 2)), np.array([1, 1]), np.zeros((2, 2)))
-    with pytest.raises(StatisticError, match="at least 0"):
+    with pytest.raises(StrategyError, match="at least 0"):
         LossMatrix(np.ones((1, 1)), np.array([-1]), np.zeros((1, 1)))
     with pytest.raises(ValueError, match="read-only"):
         matrix.losses[0, 0] = 5.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pitstop.errors import StatisticError
+from pitstop.errors import StrategyError
 from pitstop.strategy.oracle import oracle, schedule_cost, winning_prices
 
 
@@ -76,15 +76,15 @@ def test_prices_by_hand() -> None:
 
 def test_what_cannot_be_served_is_refused() -> None:
     losses = random_losses(0, 4)
-    with pytest.raises(StatisticError, match="increasing"):
+    with pytest.raises(StrategyError, match="increasing"):
         schedule_cost(losses, (2, 1), 1.0)
-    with pytest.raises(StatisticError, match="increasing"):
+    with pytest.raises(StrategyError, match="increasing"):
         schedule_cost(losses, (4,), 1.0)
-    with pytest.raises(StatisticError, match="square"):
+    with pytest.raises(StrategyError, match="square"):
         oracle(losses[:2], 1.0)
     holey = losses.copy()
     holey[0, 1] = holey[1, 1] = np.nan
-    with pytest.raises(StatisticError, match="lacks losses"):
+    with pytest.raises(StrategyError, match="lacks losses"):
         oracle(holey, 1.0)
-    with pytest.raises(StatisticError, match="not known"):
+    with pytest.raises(StrategyError, match="not known"):
         schedule_cost(holey, (1,), 1.0)

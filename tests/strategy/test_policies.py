@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitstop.errors import SpecError, StatisticError, UnknownNameError
+from pitstop.errors import SpecError, StrategyError, UnknownNameError
 from pitstop.records.spec import PolicySection
 from pitstop.strategy.backtest import walk
 from pitstop.strategy.base import Costs, History, Policy
@@ -150,11 +150,11 @@ def test_the_replay_of_cadences_by_hand() -> None:
 
 def test_histories_and_costs_that_cannot_be_are_refused() -> None:
     matrix = STREAMS["stationary"].matrix
-    with pytest.raises(StatisticError, match="from 0 to 3"):
+    with pytest.raises(StrategyError, match="from 0 to 3"):
         History(matrix, 4, 3)
-    with pytest.raises(StatisticError, match="at least 1"):
+    with pytest.raises(StrategyError, match="at least 1"):
         History(matrix, 0, 3, horizon=0)
-    with pytest.raises(StatisticError, match="finite numbers"):
+    with pytest.raises(StrategyError, match="finite numbers"):
         Costs(release=float("nan"))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitstop.errors import ColumnValueError, StatisticError
+from pitstop.errors import ColumnValueError, LedgerError
 from pitstop.records.calendar import DAY, Calendar
 from pitstop.value.ledger import ZERO, Ledger, Settled, Transaction, charge, correction, estimate, settlement
 from pitstop.value.money import amount_of, money
@@ -77,18 +77,18 @@ def test_a_wrong_transaction_books_nothing() -> None:
     ledger = Ledger("EUR").posted(estimate(0, "EUR", {0: (Decimal(1), 1)}, ("a",)))
     label = {0: Settled(Decimal(2), 1, Decimal(1))}
     settled = ledger.posted(settlement(1, "EUR", label, ("b",)))
-    with pytest.raises(StatisticError, match="settled twice"):
+    with pytest.raises(LedgerError, match="settled twice"):
         settled.posted(settlement(2, "EUR", label, ("c",)))
-    with pytest.raises(StatisticError, match="kept in 'EUR'"):
+    with pytest.raises(LedgerError, match="kept in 'EUR'"):
         ledger.posted(settlement(1, "USD", label, ("b",)))
     good = settlement(1, "EUR", label, ("b",))
-    with pytest.raises(StatisticError, match="does not sum to zero"):
+    with pytest.raises(LedgerError, match="does not sum to zero"):
         ledger.posted(Transaction("transaction-x", "settlement", "EUR", good.postings[:1]))
-    with pytest.raises(StatisticError, match="expected at least 0"):
+    with pytest.raises(LedgerError, match="expected at least 0"):
         charge(0, "EUR", 0, "fit", Decimal(-1), caused_by=())
-    with pytest.raises(StatisticError, match="finite"):
+    with pytest.raises(LedgerError, match="finite"):
         correction(0, "EUR", {0: Decimal("NaN")}, ())
-    with pytest.raises(StatisticError, match="start empty"):
+    with pytest.raises(LedgerError, match="start empty"):
         Ledger("EUR", (good,))
     assert ledger.accounts()["estimated"] == 1
 

@@ -194,8 +194,8 @@ def quantile_edges(by_score: NDArray[np.int64]) -> tuple[int, ...]:
 def surrogate_importance(codes: Codes, output: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, float]:
     """Return how much of the model's output each feature explains: shares of 0 to 1 that sum to 1.
 
-    They are the impurity importances of a tree of 64 leaves fitted to the output over the features' cells (Breiman et al.
-    1984), so they need no labels and no access to the model. A constant output gives equal shares.
+    They are the impurity importances of a tree of 64 leaves fitted to the output over the features' cells (Breiman et
+    al. 1984), so they need no labels and no access to the model. A constant output gives equal shares.
     """
     features = codes[:, : len(names)]
     if not len(output) or not names or float(np.ptp(output)) == 0.0:

@@ -1,8 +1,8 @@
 """How long labels take: the lag curve, and the ages at which cohorts are compared.
 
-A cohort (the rows predicted in one window) whose labels have only begun to come is not a fair sample: cancellations come
-before stays, defaults after good payments. So a cohort is looked at when it has a fixed age, with the labels that came by
-then, and compared with reference cohorts cut at the same age. Early positives bias both sides alike.
+A cohort (the rows predicted in one window) whose labels have only begun to come is not a fair sample: cancellations
+come before stays, defaults after good payments. So a cohort is looked at when it has a fixed age, with the labels that
+came by then, and compared with reference cohorts cut at the same age. Early positives bias both sides alike.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def lag_curve(lags: Ints, waiting: Ints) -> tuple[Ints, NDArray[np.float64]]:
 def cohort_ages(lags: Ints, waiting: Ints, longest: int) -> tuple[int, ...]:
     """Return the ages in windows (at most `longest`, all different, ascending) at which cohorts are compared.
 
-    They are the lags by which 25%, 50% and 80% of the labels have come. Where labels come all at once it is one age, and
-    () where no row is labelled.
+    They are the lags by which 25%, 50% and 80% of the labels have come. Where labels come all at once it is one age,
+    and () where no row is labelled.
     """
     distinct, share = lag_curve(lags, waiting)
     if not len(distinct):

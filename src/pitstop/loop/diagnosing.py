@@ -13,8 +13,10 @@ from pitstop.incidents import Alarm, Incident
 from pitstop.loop.reference import names_of
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.drift import distance
-from pitstop.profile import OutcomeProfile, Profile
+from pitstop.profile import Profile
 from pitstop.records.calendar import Calendar
+from pitstop.report.wording import arrow, capitalised, most_telling, phrase
+from pitstop.statistics.cells import Cells, LeafBins
 
 # Windows that are looked at, from the onset on: enough rows to compare, few enough to be about this incident.
 SPAN = 28
@@ -63,59 +65,80 @@ def diagnose(
     first = max(incident.since, end - SPAN)
     windows = [window for window in recent if window.window >= first]
     after = reduce(Profile.merged, (window.profile for window in windows), Profile.empty(baseline.layout))
-    outcomes = reduce(
-        OutcomeProfile.merged, (window.outcomes for window in windows), OutcomeProfile.empty(baseline.layout)
-    )
+    # A cohort is counted some windows after its rows were predicted: only those predicted since the onset count here.
+    age = baseline.ages[len(baseline.ages) // 2] if baseline.ages else 0
+    found = [window.cells for window in recent if window.window - age >= first and window.cells is not None]
+    cells = reduce(Cells.merged, found, Cells.empty(LeafBins()))
     distances = {name: distance(statistic, after.features[name]) for name, statistic in baseline.features.items()}
     suspects = rank_features(baseline.importance, distances)[:SUSPECTS]
-    split = decompose(baseline.cells, outcomes.cells)
+    split = decompose(baseline.cells, cells)
     mine = [alarms[name] for name in incident.alarms]
-    sentence = _sentence(incident, mine, suspects, split, baseline, calendar)
+    sentence = _sentence(mine, suspects, split, baseline, calendar)
     return Cause(sentence, suspects, split, baseline.profile, after)
 
 
 def _sentence(
-    incident: Incident,
     alarms: Sequence[Alarm],
     suspects: Sequence[Suspect],
     split: Decomposition | None,
     baseline: Baseline,
     calendar: Calendar,
 ) -> str:
-    """Return what happened, since when, how large and why, most telling alarm first."""
-    newest: dict[str, Alarm] = {alarm.monitor: alarm for alarm in alarms}
-    order = {"error": 0, "quality": 1, "score": 2, "drift": 3, "volume": 4}
-    shown = sorted(newest.values(), key=lambda alarm: (not alarm.fast, order.get(alarm.kind, 5), -abs(alarm.size)))
-    if any(alarm.kind == "error" for alarm in shown):
-        shown.sort(key=lambda alarm: alarm.kind != "error")
-    parts = [f"Since {calendar.name_window(incident.since)}: " + "; ".join(alarm.sentence for alarm in shown[:3]) + "."]
-    if len(shown) > 3:
-        parts.append(f"{len(shown) - 3} more monitors moved with it.")
-    parts.append(_why(alarms, suspects, split, baseline))
-    return " ".join(part for part in parts if part)
+    """Return what happened, how large and why, the most telling alarm first. When it began stands in the incident."""
+    unit = calendar.window if isinstance(calendar.window, str) else "window"
+    first, *others = most_telling(alarms)
+    parts = [capitalised(phrase(first, unit)) + "."]
+    if others:
+        named = [arrow(alarm, unit) for alarm in others[:2]]
+        more = [f"{len(others) - 2} more"] if len(others) > 2 else []
+        parts.append(f"Also: {_listed([*named, *more])}.")
+    parts += _why(alarms, suspects, split, baseline, unit)
+    return " ".join(parts)
 
 
-def _why(alarms: Sequence[Alarm], suspects: Sequence[Suspect], split: Decomposition | None, baseline: Baseline) -> str:
-    moved = [suspect.column for suspect in suspects if suspect.share >= 1 / (2 * SUSPECTS)][:3]
-    features = f"The inputs that moved most, weighted by importance, are {_listed(moved)}." if moved else ""
-    fast = [alarm for alarm in alarms if alarm.fast and alarm.kind == "quality"]
+def _why(
+    alarms: Sequence[Alarm],
+    suspects: Sequence[Suspect],
+    split: Decomposition | None,
+    baseline: Baseline,
+    unit: str,
+) -> list[str]:
+    """Return what is known of the cause and what it asks for, a sentence each."""
+    kinds = {alarm.kind for alarm in alarms}
+    fast = dict.fromkeys(alarm.column or "the rows" for alarm in alarms if alarm.fast and alarm.kind == "quality")
+    parts = []
     if fast:
-        columns = _listed(list(dict.fromkeys(alarm.column or "the rows themselves" for alarm in fast))[:3])
-        return f"It came in one step, as a broken pipeline does: look at {columns} upstream before retraining."
-    if split is None or split.x_share is None or split.yx_share is None or split.total <= 0:
-        return f"The labels so far show no clear change of the error. {features}".strip()
-    if split.yx_share >= 0.5:
-        names = names_of(baseline.layout)
-        where = [name for leaf in split.leaves[:1] for name in baseline.tree.path(leaf, (*names, "the score"))]
-        inside = f", most where {_listed(where[:3])} set it apart" if where else ""
-        return (
-            f"Mostly the relation of inputs to outcome ({min(split.yx_share, 1.0):.0%} of the rise of the error){inside}: "
-            f"the model has to learn it anew. {features}".strip()
-        )
+        columns = _listed(list(fast)[:3])
+        parts.append(f"It came within one {unit}, as a broken pipeline does: check {columns} upstream first.")
+    if kinds == {"volume"}:
+        return [*parts, "A change of volume alone is no reason to retrain."]
+    parts.append(_origin(split, baseline, noticed="error" in kinds))
+    moved = [suspect.column for suspect in suspects if suspect.share >= 1 / (2 * SUSPECTS)][:3]
+    if moved:
+        parts.append(f"Inputs that moved most, by importance: {_listed(moved)}.")
+    return parts
+
+
+def _origin(split: Decomposition | None, baseline: Baseline, *, noticed: bool) -> str:
+    """Return where a rise of the error comes from; `noticed` says that an alarm saw it."""
+    if split is None:
+        return f"Too few labels have come yet to {'tell why' if noticed else 'see what it does to the error'}."
+    if split.x_share is None or split.yx_share is None or split.total <= 0:
+        return "The labels do not yet tell why." if noticed else "The labels so far show no rise of the error."
+    lead = "Mostly" if noticed else "The error rose with it; mostly"
+    if split.yx_share < 0.5:
+        return f"{lead} the inputs changed ({_part(split.x_share)}): more rows of kinds that the model finds hard."
+    names = names_of(baseline.layout)
+    where = [name for leaf in split.leaves[:1] for name in baseline.tree.path(leaf, (*names, "the score"))]
+    inside = f", most where {_listed(where[:3])} set rows apart" if where else ""
     return (
-        f"Mostly the inputs ({min(split.x_share, 1.0):.0%} of the rise of the error): more rows of the kinds that the "
-        f"model finds hard. {features}".strip()
+        f"{lead} the relation of inputs to outcome changed ({_part(split.yx_share)}{inside}): "
+        "the model has to learn it anew."
     )
+
+
+def _part(share: float) -> str:
+    return f"{min(share, 1.0):.0%} of the rise"
 
 
 def _listed(names: Sequence[str]) -> str:

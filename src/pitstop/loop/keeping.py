@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
@@ -19,6 +20,8 @@ from pitstop.loop.watch import Watch
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.estimated import Estimate
 from pitstop.profile import Layout, OutcomeProfile, Profile
+from pitstop.statistics.cells import Cells, LeafBins
+from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.store.transaction import Transaction as StoreTransaction
 from pitstop.strategy.base import Alternative, Decision
 from pitstop.value.ledger import Posting, Transaction
@@ -38,6 +41,9 @@ def keep(store: StoreTransaction, loop: Loop, taken: Taken) -> None:
     if counts is not None:
         store.put_profile(model, "predicted", window, counts.profile.pack(), counts.profile.id)
         store.put_profile(model, "labelled", window, counts.outcomes.pack(), counts.outcomes.id)
+        if counts.cells is not None:
+            packed = pack_counts(counts.cells.vector)
+            store.put_profile(model, "cohort", window, packed, hashlib.sha256(packed).hexdigest())
     store.put_signals(
         model,
         window,
@@ -66,6 +72,7 @@ def save(store: StoreTransaction, loop: Loop) -> None:
         "fresh_score": loop.log.fresh_score.values,
         "fresh_class": _plain(loop.log.fresh_class.values),
         "judged": _plain(loop.log.judged.values),
+        "leaf": loop.log.leaf.values,
     }
     if loop.watch is not None and loop.baseline is not None:
         arrays.update({f"watch.{name}": array for name, array in loop.watch.to_state().items()})
@@ -130,6 +137,7 @@ def restore(loop: Loop) -> bool:
     loop.log.fresh_score.values[:] = state["fresh_score"]
     loop.log.fresh_class.values[:] = _unplain(state["fresh_class"])
     loop.log.judged.values[:] = _unplain(state["judged"])
+    loop.log.leaf.values[:] = state["leaf"]
     _restore_ledger(loop, state["transactions"])
     loop.alarms = {item["id"]: Alarm(**{**item, "caused_by": tuple(item["caused_by"])}) for item in state["alarms"]}
     loop.incidents = tuple(
@@ -217,7 +225,17 @@ def _restore_recent(loop: Loop) -> None:
     assert loop.layout is not None  # noqa: S101 - restore() has set it; for the type checker
     predicted = {item.window: item.blob for item in loop.home.profiles(model, "predicted", start, loop.window)}
     labelled = {item.window: item.blob for item in loop.home.profiles(model, "labelled", start, loop.window)}
+    cells = {item.window: item.blob for item in loop.home.profiles(model, "cohort", start, loop.window)}
+    fitted = loop.baseline.windows[1] if loop.baseline else loop.window
+    bins = LeafBins()
     loop.recent = [
-        WindowCounts(window, Profile.unpack(loop.layout, blob), OutcomeProfile.unpack(loop.layout, labelled[window]))
+        WindowCounts(
+            window,
+            Profile.unpack(loop.layout, blob),
+            OutcomeProfile.unpack(loop.layout, labelled[window]),
+            cells=Cells(bins, unpack_counts(cells[window], Cells.size_for(bins)))
+            if window > fitted and window in cells
+            else None,
+        )
         for window, blob in predicted.items()
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -50,7 +50,7 @@ RECENT = 60
 
 @dataclass(frozen=True)
 class Join:
-    """Labels with the ordinals of their rows; `first` are new, `changed` correct an earlier label, the rest repeat it."""
+    """Labels with the ordinals of their rows: `first` are new, `changed` correct an earlier label, others repeat it."""
 
     rows: Ints
     values: NDArray[Any]
@@ -80,7 +80,7 @@ class Loop:
     """The state of one model's loop between two windows. `window` is the next one to be taken in."""
 
     def __init__(self, home: Home, spec: ModelSpec, models: Models | None, *, first_data: int, start: int) -> None:
-        """Set up a loop whose rows begin in window `first_data` and whose first model is released at instant `start`."""
+        """Set up a loop whose rows begin in window `first_data`; its first model is released at instant `start`."""
         self.home = home
         self.spec = spec
         self.calendar = spec.calendar
@@ -214,7 +214,7 @@ class Loop:
         assert self.layout is not None  # noqa: S101 - _begin() comes first; for the type checker
         champion = self.upkeep.timeline.champion
         owner = champion.id if champion else self.spec.id
-        self._judge_again(window)
+        rows, said = self._judge_again(window)
         reference = fit_reference(
             self.spec,
             self.layout,
@@ -225,7 +225,10 @@ class Loop:
             first_fit=window == self.start,
         )
         baseline = self.baseline = reference.baseline
+        self.log.leaf.values[rows] = baseline.leaves(self.log.features(rows), said.scores, said.decided)
         self.watch = Watch.fit(self.spec, baseline, reference.windows)
+        # Leaves of the tree before mean nothing to the new one.
+        self.recent = [replace(item, cells=None) for item in self.recent]
         content = {
             "owner": owner,
             "windows": list(baseline.windows),
@@ -235,21 +238,24 @@ class Loop:
         }
         return [Kept("baseline", baseline.id, baseline.at, (owner,), content)]
 
-    def _judge_again(self, window: int) -> None:
+    def _judge_again(self, window: int) -> tuple[Ints, Predictions]:
         """Set what the model that serves now says of labelled rows in cohorts that are still to be counted.
 
         Of rows labelled since its fit it is asked; older ones it was trained on, so the freshest model before speaks.
+        Returns those rows and what is said of them.
         """
-        if self.models is None:
-            return
         log, end = self.log, self.calendar.window_start(window)
         rows = log.predicted_between(self.calendar.window_start(window - max(self.ages, default=0) - 1), end)
         rows = rows[log.label_at[rows] < end]
-        champion = self.upkeep.candidates[self.upkeep.champion]
-        unseen = rows[log.label_at[rows] >= champion.at]
-        log.judged.values[rows] = log.fresh_class.values[rows]
-        if len(unseen):
-            log.judged.values[unseen] = self.models.predict(champion.id, log.features(unseen)).decided
+        scores, decided = log.fresh_score.values[rows], log.fresh_class.values[rows]
+        if self.models is not None:
+            champion = self.upkeep.candidates[self.upkeep.champion]
+            unseen = log.label_at[rows] >= champion.at
+            if unseen.any():
+                asked = self.models.predict(champion.id, log.features(rows[unseen]))
+                scores[unseen], decided[unseen] = asked.scores, asked.decided
+        log.judged.values[rows] = decided
+        return rows, Predictions(scores, decided)
 
     def _take_rows(self, window: int, rows: pa.Table) -> Ints:
         """Score the rows with the champion and log them."""
@@ -324,6 +330,7 @@ class Loop:
         labels = log.labels[late]
         log.judged.values[late] = champion.decided
         late_leaves = baseline.leaves(log.features(late), champion.scores, champion.decided)
+        log.leaf.values[late] = late_leaves
         errors = row_errors(self.spec, champion.decided, labels)
         return window_counts(
             baseline.layout,
@@ -332,7 +339,9 @@ class Loop:
             outputs=served,
             leaves=baseline.leaves(table, *served),
             labelled=Labelled(champion.scores, champion.decided, labels, late_leaves, errors),
-            cohorts=cohort_errors(self.spec, baseline.layout, log, log.judged.values, window, baseline.ages),
+            cohorts=cohort_errors(
+                self.spec, baseline.layout, log, (log.judged.values, log.leaf.values), window, baseline.ages
+            ),
         )
 
     def _settle(self, baseline: Baseline, window: int, at: int, batch: Ints, late: Ints) -> list[Kept]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -26,6 +26,7 @@ from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes, p
 from pitstop.records.columns import row_hashes
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
+from pitstop.statistics.cells import Cells, LeafBins
 
 # Days of a quarter: long enough for weekdays, short enough to be recent.
 REFERENCE_WINDOWS = 90
@@ -53,14 +54,22 @@ class Labelled:
     errors: Floats
 
 
+@dataclass(frozen=True)
+class Cohorts:
+    """(wrong, labelled) of the cohort of each age, and the errors by leaf of the one of middle age."""
+
+    counts: tuple[tuple[tuple[int, ...], int], ...]
+    cells: Cells
+
+
 def fit_reference(
     spec: ModelSpec, layout: Layout, log: RowLog, *, before: int, owner: str, ages: tuple[int, ...], first_fit: bool
 ) -> Reference:
     """Fit the baseline of the model `owner` on the `REFERENCE_WINDOWS` windows before window `before`.
 
-    Only rows with an out-of-sample score count (`log.fresh_*`), and only labels known before it. The leaf tree is fitted
-    on rows labelled in even windows; the cells that it is compared with come from odd ones. `first_fit` says that
-    the layout was fitted on these very rows.
+    Only rows with an out-of-sample score count (`log.fresh_*`), and only labels known before it. The leaf tree is
+    fitted on rows labelled in even windows; the cells that it is compared with come from odd ones. `first_fit` says
+    that the layout was fitted on these very rows.
     """
     calendar = spec.calendar
     first, end = before - REFERENCE_WINDOWS, calendar.window_start(before)
@@ -77,8 +86,8 @@ def fit_reference(
         windows = tuple(_with_novel(window, novel) for window in windows)
     profile = reduce(Profile.merged, (window.profile for window in windows), Profile.empty(layout))
     outcomes = reduce(OutcomeProfile.merged, (window.outcomes for window in windows), OutcomeProfile.empty(layout))
-    odd = [window.outcomes.cells for window in windows if window.window % 2]
-    cells = reduce(lambda left, right: left.merged(right), odd, OutcomeProfile.empty(layout).cells)
+    odd = [window.cells for window in windows if window.window % 2 and window.cells is not None]
+    cells = reduce(Cells.merged, odd, Cells.empty(LeafBins()))
     scores = profile.scores
     importance = surrogate_importance(_codes(layout, log, predicted), _output(spec, log, predicted), names_of(layout))
     baseline = Baseline(
@@ -121,7 +130,7 @@ def window_counts(
     outputs: tuple[Floats, NDArray[Any]],
     leaves: Ints,
     labelled: Labelled,
-    cohorts: tuple[tuple[tuple[int, ...], int], ...],
+    cohorts: Cohorts,
 ) -> WindowCounts:
     """Count one window: rows predicted in it with their (scores, decisions) and leaves, and rows labelled in it."""
     scores, decided = outputs
@@ -135,17 +144,25 @@ def window_counts(
         labelled.leaves,
         labelled.errors,
     )
-    return WindowCounts(window, profile, outcomes, cohorts)
+    return WindowCounts(window, profile, outcomes, cohorts.counts, cohorts.cells)
 
 
 def cohort_errors(
-    spec: ModelSpec, layout: Layout, log: RowLog, decided: NDArray[Any], window: int, ages: tuple[int, ...]
-) -> tuple[tuple[tuple[int, ...], int], ...]:
-    """Return (wrong, labelled) for each age: of the rows predicted `age` windows before `window`, those labelled by its end.
+    spec: ModelSpec,
+    layout: Layout,
+    log: RowLog,
+    said: tuple[NDArray[Any], Ints],
+    window: int,
+    ages: tuple[int, ...],
+) -> Cohorts:
+    """Count the cohorts of a window: the rows predicted `age` windows before it, with the labels known by its end.
 
-    `decided` is what the model says of every row of the log. For a regression `wrong` counts errors at or above each edge.
+    `said` is what the model says of every row of the log, and its leaf. For a regression errors at or above each edge
+    are counted. The cells are those of the middle age.
     """
+    decided, leaves = said
     calendar, found = spec.calendar, []
+    cells = Cells.empty(LeafBins())
     end = calendar.window_start(window + 1)
     edges = layout.outcome_bins.error_edges
     for age in ages:
@@ -156,7 +173,9 @@ def cohort_errors(
         errors = row_errors(spec, decided[rows], log.labels[rows])
         wrong = tuple(int((errors >= edge).sum()) for edge in edges) if edges else (int(errors.sum()),)
         found.append((wrong, len(rows)))
-    return tuple(found)
+        if age == ages[len(ages) // 2]:
+            cells = cells.updated(leaves[rows], errors)
+    return Cohorts(tuple(found), cells)
 
 
 def _given(decided: NDArray[Any]) -> NDArray[np.bool_]:
@@ -227,7 +246,7 @@ def _windows(
                 outputs=(scores[made], decided[made]),
                 leaves=leaf[made],
                 labelled=Labelled(scores[done], decided[done], log.labels[done], leaf[done], errors[late]),
-                cohorts=cohort_errors(spec, layout, log, decided, window, ages),
+                cohorts=cohort_errors(spec, layout, log, (decided, leaf), window, ages),
             )
         )
     return tuple(found)
@@ -236,8 +255,8 @@ def _windows(
 def _novel(spec: ModelSpec, log: RowLog, before: int) -> Mapping[int, Mapping[str, int]]:
     """Return, by window, how many rows would be unseen or out of range had the bins been fitted without that window.
 
-    Bins know every value that they were fitted on, so in those windows nothing could look new; healthy data does have new
-    values, and a detector must know how many.
+    Bins know every value that they were fitted on, so in those windows nothing could look new; healthy data does have
+    new values, and a detector must know how many.
     """
     rows = np.flatnonzero(log.at < spec.calendar.window_start(before))
     windows, which = np.unique(spec.calendar.window_of(log.at[rows]), return_inverse=True)
@@ -276,4 +295,4 @@ def _outside_others(values: Floats, which: Ints, windows: int) -> NDArray[np.boo
 
 
 def _with_novel(window: WindowCounts, novel: Mapping[int, Mapping[str, int]]) -> WindowCounts:
-    return WindowCounts(window.window, window.profile, window.outcomes, window.cohorts, novel.get(window.window, {}))
+    return replace(window, novel=novel.get(window.window, {}))

@@ -77,6 +77,7 @@ class RowLog:
         self.fresh_class = Column(text, blank)
         # What the model that serves now said of labelled rows; see `Loop` on releases.
         self.judged = Column(text, blank)
+        self.leaf = Column(np.int64, 0)
         # Value in ticks as estimated when predicted (`NO_ESTIMATE` where not), and as realised by the label.
         self.estimate = Column(np.int64, NO_ESTIMATE)
         self.earned = Column(np.int64, 0)
@@ -121,7 +122,7 @@ class RowLog:
         self._at.extend(table["@at"].to_numpy(), count)
         unset = (
             *(self._label_at, self._label, self.fresh_score, self.fresh_class),
-            *(self.judged, self.estimate, self.earned),
+            *(self.judged, self.leaf, self.estimate, self.earned),
         )
         for grown in unset:
             grown.extend(None, count)
@@ -152,7 +153,7 @@ class RowLog:
         if -1 in found:
             stray = ids[found.index(-1)]
             msg = (
-                f"a label came for id {stray!r} ({found.count(-1)} such ids), but no prediction with that id is logged; "
+                f"a label came for id {stray!r} ({found.count(-1)} such ids), but no prediction has that id; "
                 "log predictions before their labels, or check that the ids are the same on both sides"
             )
             raise ColumnValueError(msg)

@@ -9,45 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.errors import EmptyTableError, TrainingError
+from pitstop.loop.duels import LEAST_BOUND, Duel, difference_bound, disagreement_on, row_losses
 from pitstop.loop.kept import Kept, keep_decision
 from pitstop.loop.models import Models, Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
-from pitstop.retraining.comparison import Comparison, PairedTest, disagreement
+from pitstop.retraining.comparison import Comparison, PairedTest
 from pitstop.retraining.trainer import Challenger, parse_recipe, trainer_of
 from pitstop.strategy.base import Costs, Decision, History
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.policies import POLICIES
-from pitstop.value.function import largest_losses, losses
 
 Ints = NDArray[np.int64]
 
 # A shadow that proves nothing in this many periods is given up; the next candidate is newer.
 SHADOW_PERIODS = 3
+# Rows of one day have effects in common, which a test that takes rows as they come cannot see: no verdict before all
+# days of a week have spoken. Waiting is free for the test's validity.
+LEAST_WINDOWS = 7
 # Folds of the reference before the first release, so that its scores are out of sample.
 FOLDS = 3
-_LEAST_SCALE = 1e-9
-
-
-@dataclass(frozen=True)
-class Duel:
-    """A running paired test of the champion against another model, for the rows whose labels arrive from now on.
-
-    `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
-    """
-
-    kind: Literal["shadow", "rollback"]
-    other: int
-    opened: int
-    test: PairedTest
 
 
 @dataclass(frozen=True)
@@ -147,14 +136,14 @@ class Upkeep:
         # In the order of arrival: the tests bet on one row after the other.
         late = late[np.argsort(self.log.label_at[late], kind="stable")]
         if self.models is None:
-            decided = self.log.served_class.values[late]
-            self.matrix = self.matrix.with_column({0: self._losses(late, decided)} if len(late) else {})
+            served = row_losses(self.spec, self.log, late, self.log.served_class.values[late])
+            self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return
         self._settle(kept)
         known = sorted(number for number in self.candidates if number <= column)
         rows = self.log.features(late)
         found = {number: self.models.predict(self.candidates[number].id, rows) for number in known}
-        by_row = {number: self._losses(late, predictions.decided) for number, predictions in found.items()}
+        by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
         self.matrix = self.matrix.with_column(by_row if len(late) else {})
         fresh = known[-1]
         made = np.flatnonzero((self.log.at >= start) & (self.log.at < end))
@@ -163,7 +152,7 @@ class Upkeep:
         self._set_fresh(late, found[fresh])
         if fresh != self.champion and len(late):
             gap = by_row[self.champion] - by_row[fresh]
-            scale = self._scale(late, found[self.champion], found[fresh])
+            scale = difference_bound(self.spec, self.log, late, found[self.champion], found[fresh])
             test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
             self.recipe_test = test.updated(gap, scale)
 
@@ -216,31 +205,25 @@ class Upkeep:
                 return Change((*kept, *self._releases(before)), released=True)
         why = "in shadow: not yet proven better than the champion on rows that neither was trained on"
         self.timeline = self.timeline.shadow(as_of, candidate.id, candidate.rows, (decision.id, candidate.id), why)
-        start = PairedTest(self.spec.policy.alpha, _LEAST_SCALE)
+        start = PairedTest(self.spec.policy.alpha, LEAST_BOUND)
         self.duels = (*self.duels, Duel("shadow", now, now, start))
         return Change((*kept, *self._releases(before)))
 
     def _disagreement(self, refit: int, tested: int, as_of: int) -> float:
-        """Return on which share of the last period's labelled rows two candidates decide differently.
-
-        For a regression: how far apart their predictions are, as a share of the champion's mean absolute error.
-        """
+        """Return how differently two candidates decide on the rows labelled in the last period."""
         assert self.models is not None  # noqa: S101 - as above
         start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
         rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
         table = self.log.features(rows)
-        one, two = (self.models.predict(self.candidates[number].id, table).decided for number in (refit, tested))
-        if self.spec.model.task != "regression" or not len(rows):
-            return disagreement(one, two)
-        error = np.abs(self.log.fresh_class.values[rows] - self.log.labels[rows]).mean()
-        return float(np.abs(one - two).mean() / max(error, _LEAST_SCALE))
+        one, two = (self.models.predict(self.candidates[number].id, table) for number in (refit, tested))
+        return disagreement_on(self.spec, self.log, rows, one, two)
 
     def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
         """Make a candidate the champion and arm the test that would bring the old one back."""
         candidate = self.candidates[number]
         self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)
         now = self.calendar.period_at(as_of) - self.first_period
-        self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, _LEAST_SCALE)),)
+        self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, LEAST_BOUND)),)
         self.champion = number
         self.released_at = (*self.released_at, now)
         self.recipe_test = None
@@ -257,17 +240,18 @@ class Upkeep:
         standing = []
         now = self.calendar.period_at(self.calendar.window_start(window)) - self.first_period
         served = self.candidates[self.champion].id
-        own = self._losses(late, champion.decided)
+        own = row_losses(self.spec, self.log, late, champion.decided)
         for duel in self.duels:
             other = self.candidates[duel.other]
             test = duel.test
             if len(late):
                 theirs = self.models.predict(other.id, rows)
-                scale = self._scale(late, champion, theirs)
-                test = test.updated(own - self._losses(late, theirs.decided), scale)
+                scale = difference_bound(self.spec, self.log, late, champion, theirs)
+                test = test.updated(own - row_losses(self.spec, self.log, late, theirs.decided), scale)
+            fought = duel.windows + int(len(late) > 0)
             over = now - duel.opened >= SHADOW_PERIODS
-            if test.verdict == "undecided" and not over:
-                standing.append(replace(duel, test=test))
+            if fought < LEAST_WINDOWS or (test.verdict == "undecided" and not over):
+                standing.append(replace(duel, test=test, windows=fought))
                 continue
             proof = Comparison.of(
                 test, at=as_of, champion=served, challenger=other.id, caused_by=(self.timeline.releases[-1].id,)
@@ -301,17 +285,6 @@ class Upkeep:
                 self.timeline = self.timeline.retire(as_of, version, caused_by, why)
 
     # Pieces.
-
-    def _losses(self, rows: Ints, decided: NDArray[Any]) -> NDArray[np.float64]:
-        return losses(self.spec, decided, self.log.labels[rows], self.log.amounts(rows))
-
-    def _scale(self, rows: Ints, one: Predictions, two: Predictions) -> float:
-        """Return a bound of the difference of two models' losses on rows that is known before their labels."""
-        spread: float | None = None
-        if self.spec.model.task == "regression":
-            spread = float(np.abs(one.decided - two.decided).max()) if len(rows) else 0.0
-        bounds = largest_losses(self.spec, len(rows), self.log.amounts(rows), spread)
-        return max(float(bounds.max()) if len(bounds) else 0.0, _LEAST_SCALE)
 
     def _ask(self, number: int, as_of: int, chain: str) -> Kept:
         """Have the candidate of a period fitted in the background."""
@@ -388,7 +361,7 @@ class Upkeep:
             "champion": self.champion,
             "released_at": list(self.released_at),
             "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
-            "duels": [[duel.kind, duel.other, duel.opened, duel.test.to_state()] for duel in self.duels],
+            "duels": [duel.to_state() for duel in self.duels],
         }
 
     def restore(self, state: Mapping[str, Any], classes: tuple[str, ...]) -> None:
@@ -402,9 +375,7 @@ class Upkeep:
         self.released_at = tuple(state["released_at"])
         test = state["recipe_test"]
         self.recipe_test = None if test is None else PairedTest.from_state(test)
-        self.duels = tuple(
-            Duel(kind, other, opened, PairedTest.from_state(test)) for kind, other, opened, test in state["duels"]
-        )
+        self.duels = tuple(Duel.from_state(item) for item in state["duels"])
         if self.models is None:
             return
         self.models.know(classes, self.digests)

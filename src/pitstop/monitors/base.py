@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Stream
 from pitstop.profile import OutcomeProfile, Profile
+from pitstop.statistics.cells import Cells
 
 Ints = NDArray[np.int64]
 
@@ -27,15 +28,17 @@ BUDGET_SHARES = {"error": 0.25, "score": 0.15, "drift": 0.40, "quality": 0.15, "
 class WindowCounts:
     """All that was counted in one window: rows predicted in it, rows whose label arrived in it, cohorts of fixed age.
 
-    `cohorts` holds for each age of the baseline how many of the rows predicted that many windows ago, and labelled since,
-    the model got wrong (for a regression one count for each error edge), and how many are labelled. `novel` replaces
-    the counts of some quality streams in windows that the bins themselves were fitted on (leave one window out).
+    `cohorts` holds for each age of the baseline how many of the rows predicted that many windows ago, and labelled
+    since, the model got wrong (for a regression one count for each error edge), and how many are labelled. `cells`
+    counts the errors of the cohort of middle age by leaf, to explain incidents with. `novel` replaces the counts of
+    some quality streams in windows that the bins themselves were fitted on (leave one window out).
     """
 
     window: int
     profile: Profile
     outcomes: OutcomeProfile
     cohorts: tuple[tuple[tuple[int, ...], int], ...] = ()
+    cells: Cells | None = None
     novel: Mapping[str, int] = field(default_factory=dict)
 
 

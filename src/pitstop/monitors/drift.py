@@ -46,6 +46,7 @@ class FeatureDrift:
                 * (EQUAL_PART / len(names) + (1 - EQUAL_PART) * baseline.importance.get(column, 0.0) / total),
                 tolerance=TOLERANCE,
                 two_sided=True,
+                autocorrelated=True,
             )
             for column, indicators in names.items()
         )

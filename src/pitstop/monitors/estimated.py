@@ -81,7 +81,8 @@ def estimates(baseline: Baseline, profile: Profile) -> tuple[Estimate, ...]:
 def believable(baseline: Baseline, outcomes: OutcomeProfile) -> str | None:
     """Return None, or why estimates are withdrawn: labelled rows contradict the calibrator.
 
-    The error that the calibrator expects of the labelled rows is compared with their realised error, in standard errors.
+    The error that the calibrator expects of labelled rows is compared with their realised error, in standard
+    errors.
     """
     counted = outcomes.outcomes
     if baseline.calibrated is None or counted.n < MIN_LABELLED:
@@ -105,7 +106,8 @@ def believable(baseline: Baseline, outcomes: OutcomeProfile) -> str | None:
     if abs(wrong - expected) <= CONTRADICTION * error:
         return None
     return (
-        f"labels contradict it: {wrong / rows:.1%} of {rows:.0f} labelled rows were wrong, {expected / rows:.1%} expected; "
+        f"labels contradict it: {wrong / rows:.1%} of {rows:.0f} labelled rows were wrong, "
+        f"{expected / rows:.1%} expected; "
         "the relation of inputs to outcome has changed"
     )
 

@@ -77,6 +77,7 @@ def _stream(name: str, indicators: tuple[str, ...], weight: float) -> Stream:
         weight=weight,
         tolerance=TOLERANCE,
         two_sided=True,
+        autocorrelated=True,
     )
 
 

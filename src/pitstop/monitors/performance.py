@@ -1,7 +1,8 @@
 """Realised performance.
 
-Shown: the rows whose labels arrived in the window. Tested: cohorts of predictions at fixed ages (`pitstop.baseline.maturity`),
-because the mix of early and late labels that arrive in a window changes with traffic, and the error with it.
+Shown: the rows whose labels arrived in the window. Tested: cohorts of predictions at fixed ages
+(`pitstop.baseline.maturity`), because the mix of early and late labels that arrive in a window changes with traffic,
+and the error with it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def normalise(spec: ModelSpec, table: pa.Table, *, first_ordinal: int = 0, label
     content: dict[str, pa.Array] = {}
     notes = list(source_notes(table))
     if labelled and spec.columns.label is not None:
-        label = _label(spec, table, spec.columns.label)
+        label = label_classes(spec, table, spec.columns.label)
         content["@label"] = label.take(pa.array(order))
         moments = None
         if spec.columns.label_time is not None:
@@ -150,7 +150,8 @@ def _times(spec: ModelSpec, table: pa.Table) -> Instants:
     return times
 
 
-def _label(spec: ModelSpec, table: pa.Table, name: str) -> pa.Array:
+def label_classes(spec: ModelSpec, table: pa.Table, name: str) -> pa.Array:
+    """Return the label column: classes as text, a regression's as float64. Raises as `normalise` does."""
     column = _column(table, name, "[columns] label")
     if spec.model.task == "regression":
         return convert.finite_numbers(column, name, nan_is_missing=True)

@@ -13,10 +13,12 @@ import numpy as np
 
 from pitstop.loop.loop import Loop
 from pitstop.records.batches import normalise
+from pitstop.records.label_tables import normalise_labels
 from pitstop.records.sources import read_table
 from pitstop.records.spec import ModelSpec
 from pitstop.replays.feed import Feed
 from pitstop.replays.hindsight import look_back
+from pitstop.replays.publishing import Publish, publication_of
 from pitstop.replays.result import ReplayResult, conclude
 from pitstop.replays.walk import Progress, no_progress, open_loop, walk
 from pitstop.store.home import Home
@@ -36,8 +38,8 @@ def replay(
 
     `history` is a path or any object with `__arrow_c_stream__`. `start` is when the first model is fitted (default: the
     spec's, else after three periods or a tenth of the history). `home` keeps everything; without it a temporary folder
-    is used. A home that holds part of the same replay is gone on with. `base` is the folder from which a trainer's own files are
-    named. `note` credits the data. Raises a `PitstopError` for input that cannot be used.
+    is used. A home that holds part of the same replay is gone on with. `base` is the folder from which a trainer's
+    own files are named. `note` credits the data. Raises a `PitstopError` for input that cannot be used.
     """
     rows = normalise(spec, read_table(history))
     feed = Feed(spec, rows)
@@ -73,6 +75,7 @@ class Tick:
     incidents: int
     decisions: tuple[str, ...]
     champion: str | None
+    late_rows: int = 0
 
 
 def run(
@@ -80,28 +83,35 @@ def run(
     *,
     spec: ModelSpec,
     source: Any,
+    labels: Any = None,
     as_of: str = "",
     start: str = "",
     base: Path | str = ".",
     progress: Progress = no_progress,
+    publish: Publish | None = None,
 ) -> Tick:
     """Do everything that is due at `as_of`: take in every window that has closed by then, and commit each.
 
-    `source` is the table (path, folder or object) to which rows and labels are added. `as_of` is an ISO instant or, with
-    row-count windows, a number of rows; empty means all windows that are full. The other arguments are those of
-    `replay`. Calling again with nothing new does nothing. Raises a `PitstopError` for input that cannot be used.
+    `source` is the table (path, folder or object) to which rows and labels are added. `as_of` is an ISO instant or,
+    with row-count windows, a number of rows; empty means all windows that are full. The other arguments are those of
+    `replay`. `labels` is a table of labels of its own (id, label, label time); without it they stand in `source`. Calling
+    again with nothing new does nothing. Raises a `PitstopError` for input that cannot be used.
+
+    `publish` is called with the champion after everything is committed, at every run: what it does must bear repetition.
     """
-    feed = Feed(spec, normalise(spec, read_table(source)))
+    feed = _feed(spec, source, labels)
     calendar = spec.calendar
     until = feed.full
     if as_of:
         until = min(calendar.window_at(calendar.parse_instant(as_of)), until if calendar.by_rows else feed.last + 1)
     with ExitStack() as stack:
         kept = stack.enter_context(Home.open(home))
-        loop = open_loop(stack, kept, spec, Path(base), first=feed.first, start=feed.start(spec, start))
+        loop = open_loop(stack, kept, spec, Path(base), first=feed.first, start=_opening(kept, spec, feed, start))
         window, alarms, incidents, decided = loop.window, len(loop.alarms), len(loop.incidents), len(loop.decisions)
         walk(loop, feed, until, progress)
         champion = loop.upkeep.timeline.champion
+        if publish is not None and champion is not None:
+            publish(publication_of(loop, champion))
         return Tick(
             windows=loop.window - window,
             until=calendar.name_instant(calendar.window_start(loop.window)),
@@ -109,7 +119,22 @@ def run(
             incidents=len(loop.incidents) - incidents,
             decisions=tuple(decision.reason for decision in loop.decisions[decided:]),
             champion=f"v{champion.version}" if champion else None,
+            late_rows=feed.missed,
         )
+
+
+def _feed(spec: ModelSpec, source: Any, labels: Any) -> Feed:
+    table = read_table(source)
+    if labels is None:
+        return Feed(spec, normalise(spec, table))
+    rows = normalise(spec, table, labelled=False)
+    return Feed(spec, rows, normalise_labels(spec, table, rows, read_table(labels)))
+
+
+def _opening(kept: Home, spec: ModelSpec, feed: Feed, asked: str) -> int:
+    """Return when the first model is released: once decided by a share of the history, it does not move as that grows."""
+    saved = None if asked or spec.replay.start else kept.load_state(spec.model.name)
+    return spec.calendar.window_start(saved.values["start"]) if saved else feed.start(spec, asked)
 
 
 def to_json(result: ReplayResult) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pitstop.incidents import Alarm
-from pitstop.loop.diagnosing import Cause
+from pitstop.incidents import Alarm, Incident
 from pitstop.loop.loop import Loop
 from pitstop.monitors.drift import distance
 from pitstop.replays.hindsight import METRICS, Hindsight
+from pitstop.report.formats import plural
 from pitstop.report.page import replay_frame, replay_page
 from pitstop.report.story import (
     AlarmRow,
@@ -25,8 +25,12 @@ from pitstop.report.story import (
     ReplayStory,
     Totals,
 )
+from pitstop.report.wording import amount, arrow, capitalised, most_telling, phrase
 
+# Columns pictured for the whole replay, and for one incident.
 DISTRIBUTIONS = 4
+PICTURED = 2
+METRIC_NAMES = {"roc_auc": "AUC", "accuracy": "accuracy", "mae": "MAE"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def conclude(loop: Loop, hindsight: Hindsight, *, started: str, note: str) -> Re
     }
     document = {
         "model": loop.spec.model.name,
-        "metric_name": metric,
+        "metric_name": METRIC_NAMES[metric],
         "higher_is_better": higher,
         "currency": loop.spec.value.currency,
         "periods": periods,
@@ -137,19 +141,22 @@ def _alarm(loop: Loop, alarm: Alarm) -> dict[str, Any]:
 
 def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], started: str, note: str) -> ReplayStory:
     calendar = loop.calendar
-    promise = (
-        f"Alarm budget: at most {loop.spec.alarms.per_month:g} false alarms a month for the whole model, shared by "
-        f"{len(loop.watch.counted) + len(loop.watch.volumes) if loop.watch else 0} streams; this replay raised "
-        f"{len(loop.alarms)} alarms in {len(loop.incidents)} incidents over {len(hindsight.periods)} periods."
-    )
+    rate = loop.spec.alarms.per_month
+    streams = len(loop.watch.counted) + len(loop.watch.volumes) if loop.watch else 0
     period = loop.spec.time.period
+    unit = period if isinstance(period, str) else "period"
+    promise = (
+        f"Alarm budget: at most {rate:g} false {'alarm' if rate == 1 else 'alarms'} a month for the whole model, shared "
+        f"by {plural(streams, 'stream')}; this replay raised {plural(len(loop.alarms), 'alarm')} in "
+        f"{plural(len(loop.incidents), 'incident')} over {plural(len(hindsight.periods), unit)}."
+    )
     return ReplayStory(
         model=loop.spec.model.name,
         metric_name=document["metric_name"],
         higher_is_better=document["higher_is_better"],
         currency=loop.spec.value.currency,
         periods=tuple(
-            PeriodRow(row["period"], row["rows"], row["metric"], row["value"], _costs(loop, hindsight, place))
+            PeriodRow(row["period"], row["rows"], row["metric"], row["value"], _costs(hindsight, place))
             for place, row in enumerate(document["periods"])
         ),
         totals={
@@ -157,22 +164,8 @@ def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], starte
             for name, row in document["totals"].items()
         },
         bands=_bands(loop, hindsight),
-        releases=tuple(
-            ReleaseMark(
-                calendar.name_instant(item.at),
-                f"v{item.version}",
-                item.reason,
-                item.trained_on_rows,
-                calendar.period_at(item.at),
-                calendar.name_period(calendar.period_at(item.at)),
-            )
-            for item in loop.upkeep.timeline.releases
-            if item.stage == "champion" and item.at > calendar.window_start(loop.start)
-        ),
-        incidents=tuple(
-            _card(loop, incident.id, calendar.name_instant(incident.at), calendar.name_window(incident.since))
-            for incident in loop.incidents
-        ),
+        releases=_changes(loop),
+        incidents=tuple(_card(loop, incident) for incident in loop.incidents),
         distributions=_distributions(loop),
         decisions=tuple(
             DecisionRow(calendar.name_instant(item.at), item.action, item.reason, item.expected_gain, item.cost)
@@ -194,7 +187,7 @@ def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], starte
         promise=promise,
         started_from=started,
         data_note=note,
-        period_unit=period if isinstance(period, str) else "period",
+        period_unit=unit,
     )
 
 
@@ -207,7 +200,7 @@ def _prices(hindsight: Hindsight) -> str | tuple[float, float | None] | None:
     return low, _finite(high)
 
 
-def _costs(loop: Loop, hindsight: Hindsight, place: int) -> dict[str, float]:
+def _costs(hindsight: Hindsight, place: int) -> dict[str, float]:
     """Return what each policy paid in one period."""
     if "pitstop" not in hindsight.policies:
         return {}
@@ -233,15 +226,16 @@ def _bands(loop: Loop, hindsight: Hindsight) -> tuple[BandPoint, ...]:
     return tuple(found)
 
 
-def _card(loop: Loop, name: str, at: str, since: str) -> IncidentCard:
-    incident = next(item for item in loop.incidents if item.id == name)
-    cause: Cause = loop.causes[name]
+def _card(loop: Loop, incident: Incident) -> IncidentCard:
+    calendar, cause = loop.calendar, loop.causes[incident.id]
     split = cause.split
     alarms = [loop.alarms[alarm] for alarm in incident.alarms]
+    unit = calendar.window if isinstance(calendar.window, str) else "window"
+    first = most_telling(alarms)[0]
     return IncidentCard(
-        id=name,
-        at=at,
-        since=since,
+        id=incident.id,
+        at=calendar.name_instant(incident.at),
+        since=calendar.name_window(incident.since),
         sentence=cause.sentence,
         causes=tuple(
             CauseRow(suspect.column, suspect.importance, suspect.distance, suspect.share) for suspect in cause.suspects
@@ -251,36 +245,72 @@ def _card(loop: Loop, name: str, at: str, since: str) -> IncidentCard:
         alarms=tuple(
             AlarmRow(
                 alarm.id,
-                loop.calendar.name_instant(alarm.at),
+                calendar.name_instant(alarm.at),
                 alarm.monitor,
                 alarm.column or "",
-                loop.calendar.name_window(alarm.since),
+                calendar.name_window(alarm.since),
                 alarm.size,
+                arrow(alarm, unit),
+                amount(alarm),
             )
             for alarm in alarms
         ),
+        kind="break" if first.kind == "quality" and first.fast else first.kind,
+        headline=capitalised(phrase(first, unit)),
+        brief=arrow(first, unit),
+        distributions=tuple(pair for _, pair in _pairs(loop, incident)[:PICTURED]),
     )
+
+
+def _pairs(loop: Loop, incident: Incident) -> list[tuple[float, DistributionPair]]:
+    """Return the distributions of an incident's suspects before and after, with importance x distance, most first."""
+    cause, found = loop.causes[incident.id], []
+    for suspect in cause.suspects:
+        before, after = cause.before.features[suspect.column], cause.after.features[suspect.column]
+        if before.counts.sum() == 0 or after.counts.sum() == 0:
+            continue
+        pair = DistributionPair(
+            suspect.column,
+            "baseline",
+            f"since {loop.calendar.name_window(incident.since)}",
+            tuple(before.bins.names()),
+            tuple((before.counts / before.counts.sum()).tolist()),
+            tuple((after.counts / after.counts.sum()).tolist()),
+        )
+        found.append((suspect.importance * distance(before, after), pair))
+    return sorted(found, key=lambda item: (-item[0], item[1].column))
 
 
 def _distributions(loop: Loop) -> tuple[DistributionPair, ...]:
     """Return the features that moved most, weighted by importance, in the incident that moved them most."""
     best: dict[str, tuple[float, DistributionPair]] = {}
     for incident in loop.incidents:
-        cause = loop.causes[incident.id]
-        for suspect in cause.suspects:
-            before, after = cause.before.features[suspect.column], cause.after.features[suspect.column]
-            if before.counts.sum() == 0 or after.counts.sum() == 0:
-                continue
-            weight = suspect.importance * distance(before, after)
-            if weight > best.get(suspect.column, (0.0,))[0]:
-                pair = DistributionPair(
-                    suspect.column,
-                    "baseline",
-                    f"from {loop.calendar.name_window(incident.since)}",
-                    tuple(before.bins.names()),
-                    tuple((before.counts / before.counts.sum()).tolist()),
-                    tuple((after.counts / after.counts.sum()).tolist()),
-                )
-                best[suspect.column] = (weight, pair)
+        for weight, pair in _pairs(loop, incident):
+            if weight > best.get(pair.column, (0.0,))[0]:
+                best[pair.column] = (weight, pair)
     ranked = sorted(best.values(), key=lambda item: (-item[0], item[1].column))
     return tuple(pair for _, pair in ranked[:DISTRIBUTIONS])
+
+
+def _changes(loop: Loop) -> tuple[ReleaseMark, ...]:
+    """Return every change of the champion after the first model; going back to an earlier version is one too."""
+    calendar, marks = loop.calendar, []
+    served: list[int] = []
+    for item in loop.upkeep.timeline.releases:
+        if item.stage != "champion":
+            continue
+        if served:
+            period = calendar.period_at(item.at)
+            back = f"v{served[-1]}" if item.version in served else ""
+            mark = ReleaseMark(
+                at=calendar.name_instant(item.at),
+                version=f"v{item.version}",
+                reason=item.reason,
+                trained_on_rows=item.trained_on_rows,
+                order=period,
+                period=calendar.name_period(period),
+                instead_of=back,
+            )
+            marks.append(mark)
+        served.append(item.version)
+    return tuple(marks)

@@ -68,7 +68,9 @@ class BandPoint:
 class ReleaseMark:
     """A version that took over from another (the first model is told in `ReplayStory.started_from`).
 
-    `order` is on the scale of `BandPoint.order`; `period` is the `PeriodRow.period` in which it happened.
+    `order` is on the scale of `BandPoint.order`; `period` is the `PeriodRow.period` in which it happened. `reason`
+    is a short clause, then details after a semicolon. `instead_of` names the version that was given up where this one
+    had served before: a rollback.
     """
 
     at: str
@@ -77,6 +79,7 @@ class ReleaseMark:
     trained_on_rows: int
     order: int
     period: str
+    instead_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class AlarmRow:
     """One alarm.
 
     `column` is empty for the model as a whole; `since` is the estimated start; `size` is in the monitor's unit.
+    `change` says what went from how much to how much, `amount` is the size with its unit.
     """
 
     id: str
@@ -102,6 +106,8 @@ class AlarmRow:
     column: str
     since: str
     size: Number | None
+    change: str = ""
+    amount: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,9 @@ class IncidentCard:
 
     `x_share` and `yx_share` are the parts of the change in performance that come from the inputs and from the relation
     of inputs to outcome (of the drop, so they add up to 1; one of them may be negative where it helped); None where
-    they could not be told apart.
+    they could not be told apart. `sentence` begins with `headline`; `brief` is the shortest way to say it. `kind` is
+    that of its most telling alarm (`error`, `quality`, `score`, `drift`, `volume`); `distributions` are those of the
+    columns that moved most.
     """
 
     id: str
@@ -121,6 +129,15 @@ class IncidentCard:
     x_share: Number | None = None
     yx_share: Number | None = None
     alarms: tuple[AlarmRow, ...] = ()
+    kind: str = ""
+    headline: str = ""
+    brief: str = ""
+    distributions: tuple[DistributionPair, ...] = ()
+
+    @property
+    def explanation(self) -> str:
+        """What the sentence says beyond the headline."""
+        return self.sentence.removeprefix(self.headline).removeprefix(".").strip() if self.headline else ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from pitstop.errors import TrainerRefusedError
 from pitstop.retraining.encoding import Encoding, Floats
 
 _TREES = 100
@@ -29,10 +30,6 @@ _SOLVER_STEPS = 1000
 _MODELS_KEPT = 8
 # Larger numbers have no square.
 _HUGE = 1e100
-
-
-class RefusedError(Exception):
-    """A request that cannot be served, with a reason for the answer."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def train(kind: str, request: dict[str, Any]) -> int:
     table = _read(request["data"])
     if not table.num_rows:
         msg = "there are no rows to train on"
-        raise RefusedError(msg)
+        raise TrainerRefusedError(msg)
     task, seed = str(request["task"]), int(request["seed"])
     encoding = Encoding.fit(table, request["features"], request["categorical"])
     encoded = encoding.matrix(table)
@@ -138,7 +135,7 @@ def serve(kind: str, lines: Iterable[str], answers: TextIO) -> None:
         answer: dict[str, Any]
         try:
             answer = {"ok": True, "rows": actions[request["action"]](request), "model": request["model"]}
-        except (RefusedError, ValueError, KeyError) as error:
+        except (TrainerRefusedError, ValueError, KeyError) as error:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
@@ -170,7 +167,7 @@ def _targets(column: Any, task: str, positive: str) -> tuple[NDArray[Any], tuple
         targets = np.asarray(column, dtype=np.float64)
         if not np.isfinite(targets).all():
             msg = "a label is missing or not a finite number; leave such rows out"
-            raise RefusedError(msg)
+            raise TrainerRefusedError(msg)
         return targets, ()
     labels = np.asarray(column.cast(pa.string()).to_numpy(), dtype=np.str_)
     classes, codes = np.unique(labels, return_inverse=True)
@@ -179,10 +176,10 @@ def _targets(column: Any, task: str, positive: str) -> tuple[NDArray[Any], tuple
         msg = (
             f"all {len(labels)} training rows have the label {names[0]!r}; a classifier needs two; choose more history"
         )
-        raise RefusedError(msg)
+        raise TrainerRefusedError(msg)
     if task == "binary" and (len(names) > 2 or positive not in names):
         msg = f"the labels are {list(names[:10])}; a binary task needs two, one of them the positive one, {positive!r}"
-        raise RefusedError(msg)
+        raise TrainerRefusedError(msg)
     return codes, names
 
 
@@ -200,7 +197,7 @@ def _estimator(kind: str, task: str, seed: int, categorical: NDArray[np.bool_]) 
     if kind == "linear":
         return Ridge() if task == "regression" else LogisticRegression(max_iter=_SOLVER_STEPS, random_state=seed)
     msg = f"no built-in trainer is called {kind!r}; known: gradient_boosting, linear"
-    raise RefusedError(msg)
+    raise TrainerRefusedError(msg)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class Transaction:
         row = {"model": model, "kind": kind, "window": int(window), "blob": bytes(blob), "profile_id": profile_id}
         self._profiles[model, kind, int(window)] = row
 
-    def put_artifact(  # noqa: PLR0917 - these are the fields of every artifact, in the order of DESIGN
+    def put_artifact(
         self,
         artifact: Mapping[str, Any],
         kind: str,

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from pitstop.errors import StatisticError
+from pitstop.errors import StrategyError
 from pitstop.records.identity import artifact_id
 from pitstop.strategy.matrix import LossMatrix
 
@@ -32,7 +32,7 @@ class Costs:
         """Refuse what is not a price."""
         if not (0 <= self.release < float("inf") and 0 <= self.fit < float("inf")):
             msg = f"got costs of {self.release!r} per release and {self.fit!r} per fit; expected finite numbers from 0"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class History:
         """Cut off what is not known yet."""
         if not 0 <= self.served <= self.now:
             msg = f"got model {self.served} serving in period {self.now}; expected a model from 0 to {self.now}"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         if self.horizon is not None and self.horizon < 1:
             msg = f"got a horizon of {self.horizon} periods; expected at least 1, or None where it is unknown"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         object.__setattr__(self, "matrix", self.matrix.visible(self.now))
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.errors import StatisticError
+from pitstop.errors import StrategyError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,13 +54,13 @@ class LossMatrix:
                 f"got losses {losses.shape}, variances {variances.shape} and rows {rows.shape}; "
                 "expected (periods, periods) twice and (periods,)"
             )
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         if np.isfinite(losses[np.tril_indices(periods, -1)]).any():
             msg = "a model has a loss in a period before its own; it would have been fitted on those labels"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         if (variances < 0).any() or (rows < 0).any() or np.isinf(losses).any() or self.lead < 0:
             msg = "a loss matrix needs finite losses, and variances, row counts and a lead of at least 0"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         for name, array in (("losses", losses), ("rows", rows), ("variances", variances)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -84,11 +84,11 @@ class LossMatrix:
                 f"column {column} got models {sorted(row_losses)} with {sorted(sizes)} rows; "
                 f"expected one number of rows and models from 0 to {column}"
             )
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         broken = [model for model, values in row_losses.items() if not np.isfinite(values).all()]
         if broken:
             msg = f"column {column}: model {broken[0]} has losses that are not finite; leave the model out instead"
-            raise StatisticError(msg)
+            raise StrategyError(msg)
         losses = np.full((column + 1, column + 1), np.nan)
         variances = losses.copy()
         losses[:column, :column], variances[:column, :column] = self.losses, self.variances

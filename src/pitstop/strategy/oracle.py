@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.errors import StatisticError
+from pitstop.errors import StrategyError
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def oracle(losses: Floats, release: float, first: int = 0) -> Schedule:
     `losses[i, j]` is the loss of model `i` in period `j` (NaN where it cannot serve, so models that were not fitted
     are never released). Dynamic programming over the next release, V(s) = min over u > s of Σ_{s<=j<u} L[s, j] +
     [u < T](release + V(u)), O(T²) with running sums. Of equally cheap schedules the one that releases later and less
-    often is returned. Raises `StatisticError` where no schedule covers all periods.
+    often is returned. Raises `StrategyError` where no schedule covers all periods.
     """
     periods = _periods(losses, first)
     best = np.full(periods + 1, np.inf)
@@ -51,7 +51,7 @@ def oracle(losses: Floats, release: float, first: int = 0) -> Schedule:
         best[start], following[start] = totals[choice], ends[choice]
     if not np.isfinite(best[first]):
         msg = f"no schedule from model {first} covers all {periods} periods; the matrix lacks losses"
-        raise StatisticError(msg)
+        raise StrategyError(msg)
     releases = []
     at = int(following[first])
     while at < periods:
@@ -63,18 +63,18 @@ def oracle(losses: Floats, release: float, first: int = 0) -> Schedule:
 def schedule_cost(losses: Floats, releases: tuple[int, ...], release: float, first: int = 0) -> Schedule:
     """Return what a schedule costs: model `first` from its period on, then each released model from its own.
 
-    Raises `StatisticError` where the releases are not increasing, lie outside the matrix, or a served loss is NaN.
+    Raises `StrategyError` where the releases are not increasing, lie outside the matrix, or a served loss is NaN.
     """
     periods = _periods(losses, first)
     models = (first, *releases)
     if any(later <= earlier for earlier, later in zip(models, releases, strict=False)) or models[-1] >= periods:
         msg = f"got releases {releases} after model {first}; expected increasing periods below {periods}"
-        raise StatisticError(msg)
+        raise StrategyError(msg)
     ends = (*releases, periods)
     loss = float(sum(losses[model, model:end].sum() for model, end in zip(models, ends, strict=True)))
     if not np.isfinite(loss):
         msg = f"releases {releases} serve a model in a period where its loss is not known"
-        raise StatisticError(msg)
+        raise StrategyError(msg)
     return Schedule(first, tuple(releases), loss, loss + release * len(releases))
 
 
@@ -104,5 +104,5 @@ def _periods(losses: Floats, first: int) -> int:
     periods = int(losses.shape[0])
     if losses.shape != (periods, periods) or not 0 <= first < periods:
         msg = f"got losses of shape {losses.shape} and first model {first}; expected a square matrix that holds it"
-        raise StatisticError(msg)
+        raise StrategyError(msg)
     return periods

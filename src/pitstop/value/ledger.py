@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from pitstop.errors import StatisticError
+from pitstop.errors import LedgerError
 from pitstop.records.calendar import Calendar
 from pitstop.records.identity import artifact_id
 
@@ -115,10 +115,10 @@ def correction(at: int, currency: str, windows: Mapping[int, Decimal], caused_by
 def charge(
     at: int, currency: str, window: int, kind: Literal["release", "fit"], price: Decimal, *, caused_by: tuple[str, ...]
 ) -> Transaction:
-    """Return the booking of one price paid (at least 0) in a window. Raises `StatisticError` for a negative price."""
+    """Return the booking of one price paid (at least 0) in a window. Raises `LedgerError` for a negative price."""
     if not price >= 0:
         msg = f"got a price of {price} for a {kind}; expected at least 0, a price is what is paid"
-        raise StatisticError(msg)
+        raise LedgerError(msg)
     return _transaction(kind, at, currency, [(window, kind, -price, 0)], caused_by)
 
 
@@ -135,12 +135,12 @@ class Ledger:
         """Refuse transactions that were not checked."""
         if len(self._known) != len(self.transactions):
             msg = f"got a ledger made with {len(self.transactions)} transactions; start empty, then use posted(...)"
-            raise StatisticError(msg)
+            raise LedgerError(msg)
 
     def posted(self, *transactions: Transaction) -> Ledger:
         """Return the ledger with these transactions; one that is already in it is left out.
 
-        Raises `StatisticError`, and books none of them, where one is in another currency, does not sum to zero, or
+        Raises `LedgerError`, and books none of them, where one is in another currency, does not sum to zero, or
         reverses the estimates of more predictions than wait in a window.
         """
         new = list({item.id: item for item in transactions if item.id not in self._known}.values())
@@ -148,10 +148,10 @@ class Ledger:
         for item in new:
             if item.currency != self.currency:
                 msg = f"transaction {item.id} is in {item.currency!r}; this ledger is kept in {self.currency!r}"
-                raise StatisticError(msg)
+                raise LedgerError(msg)
             if sum((line.amount for line in item.postings), ZERO) != 0:
                 msg = f"transaction {item.id} does not sum to zero; make it with the functions of this module"
-                raise StatisticError(msg)
+                raise LedgerError(msg)
             for line in item.postings:
                 if line.account == "estimated":
                     waiting[line.window] = waiting.get(line.window, 0) + line.rows
@@ -161,7 +161,7 @@ class Ledger:
                 f"window {short}: estimates of {self._waiting.get(short, 0)} predictions wait for labels, and "
                 f"{-waiting[short]} more than that would be reversed; was a label settled twice?"
             )
-            raise StatisticError(msg)
+            raise LedgerError(msg)
         known = self._known.union(item.id for item in new)
         return Ledger(self.currency, self.transactions + tuple(new), known, waiting)
 
@@ -215,7 +215,7 @@ def _transaction(kind: Kind, at: int, currency: str, lines: list[_Line], caused_
     for window, account, amount, rows in lines:
         if not amount.is_finite():
             msg = f"window {window}: got {amount} on account {account} ({rows} rows); expected a finite amount"
-            raise StatisticError(msg)
+            raise LedgerError(msg)
     entries = [(window, account, amount.quantize(ZERO), rows) for window, account, amount, rows in lines]
     # One counter-entry per window keeps every window's books balanced, not only the whole.
     against: dict[int, Decimal] = defaultdict(lambda: ZERO)

@@ -1,0 +1,75 @@
+"""Running paired tests of the champion against another model, and the losses that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pitstop.loop.models import Predictions
+from pitstop.loop.rowlog import RowLog
+from pitstop.records.spec import ModelSpec
+from pitstop.retraining.comparison import PairedTest, disagreement
+from pitstop.value.function import largest_losses, losses
+
+Ints = NDArray[np.int64]
+# Stands for "no difference is possible": a bound must be above zero.
+LEAST_BOUND = 1e-9
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A paired test against model `other`, opened in period `opened`, on the labels of `windows` windows so far.
+
+    `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
+    """
+
+    kind: Literal["shadow", "rollback"]
+    other: int
+    opened: int
+    test: PairedTest
+    windows: int = 0
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the duel as plain JSON types."""
+        return {
+            "kind": self.kind,
+            "other": self.other,
+            "opened": self.opened,
+            "test": self.test.to_state(),
+            "windows": self.windows,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the duel that `to_state` described."""
+        test = PairedTest.from_state(state["test"])
+        return cls(state["kind"], state["other"], state["opened"], test, state["windows"])
+
+
+def row_losses(spec: ModelSpec, log: RowLog, rows: Ints, decided: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the loss in currency of decisions on labelled rows."""
+    return losses(spec, decided, log.labels[rows], log.amounts(rows))
+
+
+def difference_bound(spec: ModelSpec, log: RowLog, rows: Ints, one: Predictions, two: Predictions) -> float:
+    """Return a bound of the difference of two models' losses on rows that is known before their labels."""
+    spread: float | None = None
+    if spec.model.task == "regression":
+        spread = float(np.abs(one.decided - two.decided).max()) if len(rows) else 0.0
+    bounds = largest_losses(spec, len(rows), log.amounts(rows), spread)
+    return max(float(bounds.max()) if len(bounds) else 0.0, LEAST_BOUND)
+
+
+def disagreement_on(spec: ModelSpec, log: RowLog, rows: Ints, one: Predictions, two: Predictions) -> float:
+    """Return on which share of rows two models decide differently.
+
+    For a regression: the mean distance of their predictions, as a share of the freshest model's mean absolute error.
+    """
+    if spec.model.task != "regression" or not len(rows):
+        return disagreement(one.decided, two.decided)
+    error = np.abs(log.fresh_class.values[rows] - log.labels[rows]).mean()
+    return float(np.abs(one.decided - two.decided).mean() / max(error, LEAST_BOUND))
