@@ -15,7 +15,7 @@ KERNEL := $(wildcard hatch_build.py src/pitstop/statistics/*.c src/pitstop/stati
 # What the build needs, but without the network and without a second resolution.
 BUILD := --no-deps --no-build-isolation
 
-.PHONY: help demo test lint types layers tests check bench reference lock format wheel oldest test-oldest changelog clean
+.PHONY: help demo test lint types layers tests bench reference pictures lock format wheel oldest test-oldest clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -35,6 +35,9 @@ bench: $(VENV)/.development ## the benchmarks that exist; ARGS="NAME --quick" ru
 
 reference: $(VENV)/.development ## write docs/reference anew from the code
 	$(BIN)/python scripts/reference.py
+
+pictures: $(VENV)/.installed ## draw the README's picture anew from the demo; ARGS=demo-home uses a finished one
+	$(BIN)/python scripts/pictures.py $(ARGS)
 
 format: $(VENV)/.development ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .

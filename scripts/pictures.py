@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from pitstop.data import hotel_bookings_path, hotel_bookings_spec
 from pitstop.records.spec import parse_spec
 from pitstop.replays.replay import replay
-from pitstop.report.charts import LETTERS, WIDE, lettering, picture, standalone
+from pitstop.report.charts import LETTERS, WIDE, picture, standalone
 from pitstop.report.lines import line_chart
 from pitstop.report.markup import Markup, element
 from pitstop.report.replay_figures import cumulated_chart, metric_chart
@@ -30,7 +30,7 @@ def drawing(story: ReplayStory) -> Markup:
     parts: list[Markup] = []
     top = MARGIN
     for chart in charts:
-        parts.append(lettering(chart.title, MARGIN, top + LETTERS, ""))
+        parts.append(element("text", {"x": MARGIN, "y": top + LETTERS, "font-weight": 600}, chart.title))
         place = {"x": MARGIN, "y": top + HEADING - LETTERS, "width": WIDE.width, "height": WIDE.height}
         parts.append(element("svg", place, line_chart(chart, WIDE)))
         top += HEADING + WIDE.height

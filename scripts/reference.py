@@ -172,15 +172,24 @@ def python_page() -> Iterator[str]:
         yield from public_name(name)
 
 
+def leaves(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each command that does something, with its whole name; groups of commands only hold others."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from leaves(f"{prefix} {name}", command)
+        else:
+            yield f"{prefix} {name}", command
+
+
 def command_page() -> Iterator[str]:
     """Return the page about the command line."""
     group: Any = typer.main.get_command(importlib.import_module("pitstop.cli.main").app)
     yield "# Commands"
     yield group.help
-    for name, command in sorted(group.commands.items()):
+    for name, command in leaves("pitstop", group):
         arguments = [param for param in command.params if param.param_type_name == "argument"]
         named = [param.name.upper() if param.required else f"[{param.name.upper()}]" for param in arguments]
-        yield f"## `{' '.join(['pitstop', name, *named])}`"
+        yield f"## `{' '.join([name, *named])}`"
         yield inspect.cleandoc(command.help or "")
         rows = [
             f"| `{param.name.upper() if param in arguments else ', '.join(param.opts)}` | {cell(param.help or '')} |"

@@ -13,14 +13,17 @@ from pitstop.version import __version__
 if TYPE_CHECKING:
     from pitstop.checks.comparison import check
     from pitstop.checks.findings import Findings
+    from pitstop.client import Client
     from pitstop.errors import PitstopError
+    from pitstop.integrations.serving import run
     from pitstop.records.infer import Inference, infer_spec
     from pitstop.records.spec import ModelSpec, load_spec, parse_spec
     from pitstop.records.template import template
-    from pitstop.replays.replay import Tick, replay, run
+    from pitstop.replays.replay import Tick, replay
     from pitstop.replays.result import ReplayResult
 
 __all__ = [
+    "Client",
     "Findings",
     "Inference",
     "ModelSpec",
@@ -38,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Client": "pitstop.client",
     "Findings": "pitstop.checks.findings",
     "Inference": "pitstop.records.infer",
     "ModelSpec": "pitstop.records.spec",
@@ -49,7 +53,7 @@ _HOMES = {
     "load_spec": "pitstop.records.spec",
     "parse_spec": "pitstop.records.spec",
     "replay": "pitstop.replays.replay",
-    "run": "pitstop.replays.replay",
+    "run": "pitstop.integrations.serving",
     "template": "pitstop.records.template",
 }
 

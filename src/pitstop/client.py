@@ -50,8 +50,8 @@ class Client:
     def labels(self, rows: Any) -> Path:
         """Append labels: the columns of the id, the label and, if the specification names one, the label's time.
 
-        A label may come late, be repeated, or be corrected: the one with the latest label time holds. Returns and raises
-        as `log` does.
+        A label may come late, be repeated, or be corrected: the one with the latest label time holds. Returns and
+        raises as `log` does.
         """
         return self._append(LABELS, rows)
 

@@ -17,6 +17,9 @@ from pitstop.records.identity import artifact_id
 ONSET_WINDOWS = 7
 # After this many windows without an alarm of its own, an incident has recovered; a later alarm opens a new one.
 QUIET_WINDOWS = 28
+# A change that stays crosses its threshold again every few windows; it is told again after this many, soon enough for
+# its incident to stay open.
+REPEAT_WINDOWS = 14
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,20 @@ def alarm_from(finding: Finding, at: int, caused_by: tuple[str, ...]) -> Alarm:
         evidence=finding.evidence,
         fast=finding.fast,
         caused_by=caused_by,
+    )
+
+
+def repeats(alarm: Alarm, earlier: Iterable[Alarm]) -> bool:
+    """Whether the same was told lately: this monitor, against this baseline, in this direction, as urgently.
+
+    Leaving such an alarm out keeps the promise, which bounds the number of alarms from above.
+    """
+    return any(
+        alarm.window - told.window < REPEAT_WINDOWS
+        and (told.monitor, told.caused_by) == (alarm.monitor, alarm.caused_by)
+        and (told.size > 0) == (alarm.size > 0)
+        and told.fast >= alarm.fast
+        for told in earlier
     )
 
 

@@ -25,7 +25,7 @@ PROGRAMS = {
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"#\s*exit code (\d+)\s*$")
-LONG_COMMANDS = ("pitstop demo", "pitstop replay", "pitstop backtest")
+LONG_COMMANDS = ("pitstop demo", "pitstop replay", "pitstop run")
 SECONDS = 600
 
 

@@ -140,6 +140,7 @@ def test_predictions_without_any_label_are_enough_to_monitor() -> None:
     ("days", "per_day", "window", "period"),
     [
         (60, 30, "day", "week"),
+        (200, 30, "day", "week"),
         (400, 30, "day", "month"),
         (1600, 20, "day", "quarter"),
         (700, 4, "week", 4),

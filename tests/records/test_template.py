@@ -19,6 +19,7 @@ from pitstop.records.spec import (
     Outcome,
     PolicySection,
     ReplaySection,
+    ServingSection,
     TimeSection,
     TrainerSection,
     ValueSection,
@@ -60,6 +61,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100))),
         trainer=draw(st.builds(TrainerSection, NAMES, st.lists(NAMES, max_size=3).map(tuple), st.integers(0, 99))),
         policy=draw(st.builds(PolicySection, NAMES, NAMES, fit_every=st.integers(1, 9))),
+        serving=draw(st.builds(ServingSection, NAMES, st.lists(NAMES, max_size=3).map(tuple))),
         replay=draw(st.builds(ReplaySection, st.text(max_size=10))),
     )
 

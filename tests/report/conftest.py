@@ -201,22 +201,28 @@ def _incidents() -> tuple[IncidentCard, ...]:
             "incident-02b5c1d9a0e94f7c6b11",
             "2016-01-14",
             "2016-01-03",
-            "The model's error rose by 14 points: the relation of the inputs to cancellation changed, "
+            "The model's error rose by 14 points. The relation of the inputs to cancellation changed, "
             "most at long lead times.",
             causes,
             0.22,
             0.78,
             alarms,
+            kind="error",
+            headline="The model's error rose by 14 points",
+            brief="the model's error 20% → 34%",
+            distributions=_distributions()[:2],
         ),
         IncidentCard(
             "incident-97a4d2f30b6a85e1cc02",
             "2016-08-24",
             "2016-08-15",
-            "Bookings through agents grew from 31% to 49%, and AUC fell by 4 points.",
+            "Bookings through agents grew from 31% to 49%. AUC fell by 4 points.",
             causes[:3],
             1.12,
             -0.12,
             alarms[1:],
+            kind="drift",
+            headline="Bookings through agents grew from 31% to 49%",
         ),
         IncidentCard(
             "incident-5d", "2016-12-03", "2016-11-28", "Nulls in agent rose from 2% to 19%.", (), None, None, ()

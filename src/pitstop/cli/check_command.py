@@ -53,9 +53,7 @@ def _write_page(path: Path, found: Findings, title: str) -> None:
         DistributionPair(item.column, "reference", "current", item.cells, item.reference, item.current)
         for item in found.distributions
     ]
-    page = findings_page(
-        found.findings, found.reference_rows, found.current_rows, pairs, title, notes=found.notes
-    )
+    page = findings_page(found.findings, found.reference_rows, found.current_rows, pairs, title, notes=found.notes)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(page, encoding="utf-8")

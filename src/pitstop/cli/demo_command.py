@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +21,27 @@ def demo(
         "demo-home"
     ),
     no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the table and the report.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the report on 127.0.0.1; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the report on 127.0.0.1; 0 takes a free one. Default: 8765, or a free one.", min=0, max=65535
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Run the whole loop on 22 months of real bookings: watch, explain, decide, retrain, prove, release."""
     from pitstop.replays.replay import replay  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.service.pages import page_server, serve  # noqa: PLC0415 - as above
 
     spec = parse_spec(hotel_bookings_spec(), "the demo's specification")
-    with progress_bar("Replaying bookings") as report:
-        result = replay(hotel_bookings_path(), spec, home=home, progress=report, note=hotel_bookings_notice().strip())
     page = home / REPORT
-    show(result, as_json=as_json, html=page)
-    if not no_serve:
-        from pitstop.service.pages import serve  # noqa: PLC0415 - only where it is wanted
-
-        serve(page, port, lambda address: typer.echo(f"Serving the report at {address} (Ctrl-C ends)", err=True))
+    with ExitStack() as stack:
+        # Before the work: a port that is taken should not be found out after it.
+        server = None if no_serve else stack.enter_context(page_server(page, port))
+        with progress_bar("Replaying bookings") as report:
+            note = hotel_bookings_notice().strip()
+            result = replay(hotel_bookings_path(), spec, home=home, progress=report, note=note)
+        show(result, as_json=as_json, html=page)
+        if server is not None:
+            # On the error stream: with --json the standard output is one object and nothing else.
+            serve(server, lambda address: typer.echo(f"Serving the report at {address} (Ctrl-C ends)", err=True))

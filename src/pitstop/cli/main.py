@@ -10,7 +10,10 @@ import typer
 from pitstop.cli.check_command import check
 from pitstop.cli.demo_command import demo
 from pitstop.cli.doctor_command import doctor
+from pitstop.cli.evidence_command import evidence
 from pitstop.cli.init_command import init
+from pitstop.cli.journal_command import journal
+from pitstop.cli.log_command import labels, log
 from pitstop.cli.replay_command import replay
 from pitstop.cli.run_command import run as run_due
 from pitstop.errors import PitstopError
@@ -45,6 +48,10 @@ app.command()(init)
 app.command()(check)
 app.command()(replay)
 app.command("run")(run_due)
+app.command()(log)
+app.command()(labels)
+app.command()(evidence)
+app.add_typer(journal)
 app.command()(doctor)
 
 

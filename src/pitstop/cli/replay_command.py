@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pitstop.cli.showing import progress_bar, show
+from pitstop.cli.showing import progress_bar, require_folder, show
 from pitstop.records.spec import load_spec
 
 
@@ -26,6 +26,8 @@ def replay(
     from pitstop.replays.replay import replay as walk  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
     described = load_spec(spec)
-    with progress_bar("Replaying") as report:
+    if html is not None:
+        require_folder(html)
+    with progress_bar("Replaying", kept=home is not None) as report:
         result = walk(history, described, start=start, home=home, base=spec.parent, progress=report)
     show(result, as_json=as_json, html=html)

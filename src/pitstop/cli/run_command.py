@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from pitstop.cli.showing import progress_bar
 from pitstop.errors import StoreError
+from pitstop.report.formats import plural
 
 SOURCE = "source.json"
 
@@ -24,17 +25,22 @@ def run(
     source: Annotated[
         Path | None, typer.Option(help="Where rows and labels are added: a table or a folder; remembered.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Where labels are added, if not to the source: id, label, label time; remembered."),
+    ] = None,
     spec: Annotated[Path | None, typer.Option(help="The model's pitstop.toml; remembered.")] = None,
     start: Annotated[str, typer.Option(help="When the first model is fitted; remembered.")] = "",
     as_of: Annotated[str, typer.Option(help="Take this instant for now (ISO, or a row number).")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Take in every window that has closed, with all that follows from it; calling again does nothing."""
-    from pitstop.records.spec import load_spec  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
-    from pitstop.replays.replay import run as tick  # noqa: PLC0415 - as above
+    from pitstop.integrations.serving import run as tick  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.records.spec import load_spec  # noqa: PLC0415 - as above
 
     known = _remembered(home)
     table = source.resolve() if source is not None else _path(known, "source")
+    late = labels.resolve() if labels is not None else _path(known, "labels")
     described = spec.resolve() if spec is not None else _path(known, "spec")
     if table is None or described is None:
         msg = (
@@ -46,18 +52,32 @@ def run(
     loaded = load_spec(described)
     now = as_of or ("" if loaded.calendar.by_rows else datetime.now(UTC).isoformat())
     with progress_bar("Taking in") as report:
-        done = tick(home, spec=loaded, source=table, start=begin, as_of=now, base=described.parent, progress=report)
-    _remember(home, {"source": str(table), "spec": str(described), "start": begin})
+        done = tick(
+            home,
+            spec=loaded,
+            source=table,
+            labels=late,
+            start=begin,
+            as_of=now,
+            base=described.parent,
+            progress=report,
+        )
+    facts = {"source": str(table), "spec": str(described), "start": begin}
+    _remember(home, facts | ({"labels": str(late)} if late else {}))
     if as_json:
         print(json.dumps(asdict(done), indent=2))
         return
     console = Console(highlight=False)
     console.print(
-        f"Took in {done.windows} windows, up to {done.until}: {done.alarms} alarms, {done.incidents} new incidents, "
-        f"{len(done.decisions)} decisions. Champion: {done.champion or 'none yet'}."
+        f"Took in {plural(done.windows, 'window')}, up to {done.until}: {plural(done.alarms, 'alarm')}, "
+        f"{plural(done.incidents, 'new incident')}, {plural(len(done.decisions), 'decision')}. "
+        f"Champion: {done.champion or 'none yet'}.",
+        soft_wrap=True,
     )
+    if done.late_rows:
+        console.print(f"- {plural(done.late_rows, 'row')} came after the window had been taken in: left out.")
     for reason in done.decisions:
-        console.print(f"- {escape(reason)}")
+        console.print(f"- {escape(reason)}", soft_wrap=True)
 
 
 def _remembered(home: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(text: str) -> Iterator[Report]:
-    """Show a bar on the error stream while the block runs; yields what a replay reports to."""
+def progress_bar(text: str, *, kept: bool = True) -> Iterator[Report]:
+    """Show a bar on the error stream while the block runs; yields what a replay reports to.
+
+    `kept` says that work which is interrupted can go on; whoever interrupts it is told.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -29,13 +33,26 @@ def progress_bar(text: str) -> Iterator[Report]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
+    try:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(text, total=None)
 
-        def report(name: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{text} {name}")
+            def report(name: str, done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, description=f"{text} {name}")
 
-        yield report
+            yield report
+    except KeyboardInterrupt:
+        rest = "what was done is kept, and the same command goes on from there" if kept else "nothing was kept"
+        print(f"pitstop: interrupted; {rest}", file=sys.stderr, flush=True)
+        raise
+
+
+def require_folder(path: Path) -> None:
+    """Raise `StoreError` where a page could not be written to `path`, before the work that it is to show."""
+    if path.is_dir() or not path.parent.is_dir():
+        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        msg = f"cannot write {path}: {why}; name another file with --html"
+        raise StoreError(msg)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -58,7 +75,8 @@ def show(result: ReplayResult, *, as_json: bool, html: Path | None) -> None:
     if html is not None:
         write_page(html, result.page())
     if as_json:
-        print(to_json(result))
+        # Flushed, because a demo goes on serving and a pipe would wait for the end of it.
+        print(to_json(result), flush=True)
         return
     console = Console()
     for part in replay_summary(result.story):

@@ -57,8 +57,9 @@ def decompose(reference: Cells, window: Cells) -> Decomposition | None:
     # Rare leaves: fall back to the overall mean, so that one row cannot carry the result.
     overall = float((np.where(n0 > 0, reference.mean_loss, 0.0) * n0).sum() / n0.sum())
     m0 = np.where(n0 >= MIN_REFERENCE_ROWS, m0, overall)
-    p, q = n0 / n0.sum(), n1 / n1.sum()
-    inputs = float(((q - p) * m0).sum())
+    q = n1 / n1.sum()
+    # Not sum (q - p) m0: over the rare leaves that would miss the reference's own mean, and the parts the change.
+    inputs = float((q * m0).sum() - overall)
     moved = q * np.where(n1 > 0, m1 - m0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(n1 > 0, v1 / np.maximum(n1, 1), 0.0)

@@ -91,7 +91,7 @@ def _sentence(
     if others:
         named = [arrow(alarm, unit) for alarm in others[:2]]
         more = [f"{len(others) - 2} more"] if len(others) > 2 else []
-        parts.append(f"Also: {_listed([*named, *more])}.")
+        parts.append(f"Also {_listed([*named, *more])}.")
     parts += _why(alarms, suspects, split, baseline, unit)
     return " ".join(parts)
 

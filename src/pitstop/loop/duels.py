@@ -67,9 +67,9 @@ def difference_bound(spec: ModelSpec, log: RowLog, rows: Ints, one: Predictions,
 def disagreement_on(spec: ModelSpec, log: RowLog, rows: Ints, one: Predictions, two: Predictions) -> float:
     """Return on which share of rows two models decide differently.
 
-    For a regression: the mean distance of their predictions, as a share of the freshest model's mean absolute error.
+    For a regression: predict numbers that lie further apart than the freshest model's mean absolute error there.
     """
     if spec.model.task != "regression" or not len(rows):
         return disagreement(one.decided, two.decided)
     error = np.abs(log.fresh_class.values[rows] - log.labels[rows]).mean()
-    return float(np.abs(one.decided - two.decided).mean() / max(error, LEAST_BOUND))
+    return float((np.abs(one.decided - two.decided) > max(error, LEAST_BOUND)).mean())

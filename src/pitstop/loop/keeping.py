@@ -94,7 +94,11 @@ def save(store: StoreTransaction, loop: Loop) -> None:
             for period, found in loop.estimates.items()
         },
         "causes": {name: cause.to_json() for name, cause in loop.causes.items()},
+        "stints": [[item.window for item in windows] for _, windows in loop.stints],
     }
+    for place, (baseline, _) in enumerate(loop.stints):
+        if loop.baseline is not None and baseline.id != loop.baseline.id:
+            arrays.update({f"stint{place}.{name}": value for name, value in baseline.to_state().items()})
     for name, cause in loop.causes.items():
         arrays[f"before.{name}"] = np.frombuffer(cause.before.pack(), dtype=np.uint8)
         arrays[f"after.{name}"] = np.frombuffer(cause.after.pack(), dtype=np.uint8)
@@ -173,6 +177,7 @@ def restore(loop: Loop) -> bool:
         for name, content in state["causes"].items()
     }
     _restore_recent(loop)
+    _restore_stints(loop, state)
     return True
 
 
@@ -239,3 +244,26 @@ def _restore_recent(loop: Loop) -> None:
         )
         for window, blob in predicted.items()
     ]
+
+
+def _restore_stints(loop: Loop, state: Mapping[str, Any]) -> None:
+    """Bring back the windows of a period that has not ended, each with the baseline that it was counted against."""
+    if not state["stints"] or loop.layout is None or loop.baseline is None:
+        return
+    model, layout, first = loop.spec.model.name, loop.layout, state["stints"][0][0]
+    kept = [
+        {item.window: item.blob for item in loop.home.profiles(model, kind, first, loop.window)}
+        for kind in ("predicted", "labelled")
+    ]
+    loop.stints = tuple(
+        (
+            Baseline.from_state(layout, older) if (older := _part(state, f"stint{place}.")) else loop.baseline,
+            tuple(
+                WindowCounts(
+                    number, Profile.unpack(layout, kept[0][number]), OutcomeProfile.unpack(layout, kept[1][number])
+                )
+                for number in windows
+            ),
+        )
+        for place, windows in enumerate(state["stints"])
+    )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pitstop.baseline.baseline import Baseline
 from pitstop.baseline.maturity import cohort_ages
 from pitstop.errors import EmptyTableError
-from pitstop.incidents import Alarm, Incident, alarm_from, grouped
+from pitstop.incidents import Alarm, Incident, alarm_from, grouped, repeats
 from pitstop.loop.bookkeeping import Books
 from pitstop.loop.diagnosing import Cause, diagnose
 from pitstop.loop.estimating import Stint, estimate_period, extended
@@ -170,7 +170,7 @@ class Loop:
         waited = self.calendar.window_at(as_of) - self.calendar.window_of(log.at[~known])
         lags = self.calendar.window_of(log.label_at[known]) - self.calendar.window_of(log.at[known])
         self.ages = cohort_ages(lags, waited, REFERENCE_WINDOWS // 2)
-        spec = Kept("spec", self.spec.id, as_of, (), asdict(self.spec))
+        spec = Kept("spec", self.spec.id, as_of, (), self.spec.content)
         return [spec, *change.kept, *self._new_reference(self.start)]
 
     def _open_period(self, window: int, as_of: int) -> list[Kept]:
@@ -317,11 +317,16 @@ class Loop:
         return np.asarray(served != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
 
     def _champion_on(self, rows: Ints) -> Predictions:
-        """Return what today's champion says of rows whose labels just came."""
-        if self.models is None:
-            return Predictions(self.log.served_score.values[rows], self.log.served_class.values[rows])
-        champion = self.upkeep.candidates[self.upkeep.champion]
-        return self.models.predict(champion.id, self.log.features(rows))
+        """Return what today's champion says of rows whose labels just came; of those it served, what it said then."""
+        scores, decided = self.log.served_score.values[rows], self.log.served_class.values[rows]
+        champion = self.upkeep.timeline.champion
+        if self.models is not None and champion is not None:
+            others = self.log.at[rows] < champion.at
+            if others.any():
+                candidate = self.upkeep.candidates[self.upkeep.champion]
+                asked = self.models.predict(candidate.id, self.log.features(rows[others]))
+                scores[others], decided[others] = asked.scores, asked.decided
+        return Predictions(scores, decided)
 
     def _count(self, baseline: Baseline, window: int, batch: Ints, late: Ints, champion: Predictions) -> WindowCounts:
         log = self.log
@@ -363,6 +368,8 @@ class Loop:
         touched: dict[str, bool] = {}
         for finding in findings:
             alarm = alarm_from(finding, at, (baseline.id,))
+            if repeats(alarm, self.alarms.values()):
+                continue
             self.alarms[alarm.id] = alarm
             self.incidents, incident, opened = grouped(self.incidents, alarm)
             touched[incident.id] = touched.get(incident.id, False) or opened

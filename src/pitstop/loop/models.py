@@ -61,12 +61,13 @@ class Models:
 
     def __init__(self, spec: ModelSpec, base: Path, read: Callable[[str], bytes]) -> None:
         section = spec.trainer
-        argv = trainer_of(section).argv(section, base)
+        trainer = trainer_of(section)
+        argv = trainer.argv(section, base)
         limits = Limits.of(section)
         self._spec = spec
         self._request = TrainingRequest.of(spec)
         self._read = read
-        self._fitting = Session(argv, limits)
+        self._fitting = Session(argv, limits, forks=trainer.forks)
         self._scoring = Session(argv, limits, self._fitting.isolation)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fit")
         self._pending: dict[str, Future[Model]] = {}
@@ -78,6 +79,7 @@ class Models:
         """Make the private folders and start the scoring process's imports."""
         self._fitting.__enter__()
         self._scoring.__enter__()
+        self._fitting.prepare()
         self._scoring.prepare()
         return self
 

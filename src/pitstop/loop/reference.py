@@ -20,10 +20,11 @@ from pitstop.baseline.baseline import (
     surrogate_importance,
 )
 from pitstop.baseline.tree import LeafTree, fit_tree
+from pitstop.engines.base import Piece
+from pitstop.engines.local import LocalEngine
 from pitstop.loop.rowlog import RowLog
 from pitstop.monitors.base import WindowCounts
-from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes, profile_rows
-from pitstop.records.columns import row_hashes
+from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
 from pitstop.statistics.cells import Cells, LeafBins
@@ -134,8 +135,8 @@ def window_counts(
 ) -> WindowCounts:
     """Count one window: rows predicted in it with their (scores, decisions) and leaves, and rows labelled in it."""
     scores, decided = outputs
-    repeated = rows.num_rows - len(np.unique(_hashes(rows)))
-    profile = profile_rows(layout, rows, scores, _column(layout, decided), leaves, duplicates=repeated)
+    piece = Piece(window, rows, scores, _column(layout, decided), leaves)
+    ((_, profile),) = LocalEngine().profile([piece], layout)
     outcomes = profile_outcomes(
         layout,
         labelled.scores,
@@ -187,13 +188,6 @@ def _given(decided: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _scored(log: RowLog) -> NDArray[np.bool_]:
     return _given(log.fresh_class.values)
-
-
-def _hashes(rows: pa.Table) -> NDArray[np.uint64]:
-    """Return a hash of each row's features."""
-    if not rows.num_rows:
-        return np.zeros(0, dtype=np.uint64)
-    return row_hashes([column.chunk(0) for column in rows.itercolumns()])
 
 
 def _column(layout: Layout, values: NDArray[Any]) -> pa.Array:

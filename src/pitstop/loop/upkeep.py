@@ -139,7 +139,7 @@ class Upkeep:
             served = row_losses(self.spec, self.log, late, self.log.served_class.values[late])
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return
-        self._settle(kept)
+        self._settle(self.calendar.period_start(period + 1), kept)
         known = sorted(number for number in self.candidates if number <= column)
         rows = self.log.features(late)
         found = {number: self.models.predict(self.candidates[number].id, rows) for number in known}
@@ -177,7 +177,7 @@ class Upkeep:
         try:
             self._finish(now)
         except TrainingError as error:
-            kept.append(self._failure(now, error))
+            kept.append(self._failure(now, as_of, error))
             return Change(tuple(kept))
         candidate, champion = self.candidates[now], self.candidates[self.champion]
         for duel in self.duels:
@@ -186,6 +186,7 @@ class Upkeep:
         self.duels = tuple(duel for duel in self.duels if duel.kind != "shadow")
         test = self.recipe_test
         tested = max((number for number in self.candidates if number < now), default=self.champion)
+        why = "in shadow: not yet proven better than the champion on rows that neither was trained on"
         if test is not None and test.verdict == "better" and tested != self.champion:
             proof = Comparison.of(
                 test,
@@ -198,12 +199,12 @@ class Upkeep:
             agreed = 1.0 - self._disagreement(now, tested, as_of)
             if 1.0 - agreed <= self.spec.policy.agreement:
                 why = (
-                    f"recipe proven: fitted afresh it beat the champion on {test.rows:,} rows not used in training; "
+                    f"recipe proven on {test.rows:,} unseen rows; "
                     f"the refit decides {agreed:.1%} of rows like the tested model"
                 )
                 self._promote(now, as_of, (decision.id, proof.id), why)
                 return Change((*kept, *self._releases(before)), released=True)
-        why = "in shadow: not yet proven better than the champion on rows that neither was trained on"
+            why = f"in shadow: its recipe is proven, but it decides only {agreed:.1%} of rows like the tested model"
         self.timeline = self.timeline.shadow(as_of, candidate.id, candidate.rows, (decision.id, candidate.id), why)
         start = PairedTest(self.spec.policy.alpha, LEAST_BOUND)
         self.duels = (*self.duels, Duel("shadow", now, now, start))
@@ -268,9 +269,9 @@ class Upkeep:
 
     def _act(self, duel: Duel, as_of: int, proof: Comparison) -> None:
         if duel.kind == "shadow":
-            self._promote(duel.other, as_of, (proof.id,), f"proven in shadow. {proof.sentence}")
+            self._promote(duel.other, as_of, (proof.id,), f"proven in shadow on {proof.rows:,} rows")
             return
-        why = f"worse than the model before it: proven on {proof.rows:,} rows"
+        why = f"proven worse on {proof.rows:,} rows; the model before it serves again"
         self.timeline = self.timeline.roll_back(as_of, (proof.id,), why)
         back = self.timeline.champion
         numbers = {candidate.id: number for number, candidate in self.candidates.items()}
@@ -323,21 +324,21 @@ class Upkeep:
         if self.models is not None:
             self.models.wait()
 
-    def _settle(self, kept: list[Kept]) -> None:
+    def _settle(self, as_of: int, kept: list[Kept]) -> None:
         """Wait for fits still running; a failed one leaves a record and no candidate."""
         for number in [number for number, item in self.candidates.items() if item.id not in self.digests]:
             try:
                 self._finish(number)
             except TrainingError as error:
-                kept.append(self._failure(number, error))
+                kept.append(self._failure(number, as_of, error))
 
-    def _failure(self, number: int, error: TrainingError) -> Kept:
+    def _failure(self, number: int, as_of: int, error: TrainingError) -> Kept:
         """Forget a candidate whose fit failed, and say why. The champion is untouched."""
         failed = self.candidates.pop(number)
         content = {"challenger": failed.id, "error": type(error).__name__, "message": str(error)}
         # Text of a crash may hold paths and addresses: the id digests only what failed and when.
         name = artifact_id("failure", {"challenger": failed.id})
-        return Kept("failure", name, failed.at, (failed.id,), content)
+        return Kept("failure", name, as_of, (failed.id,), content)
 
     def _challenger(self, challenger: Challenger) -> Kept:
         return Kept("challenger", challenger.id, challenger.at, challenger.caused_by, challenger.to_json())

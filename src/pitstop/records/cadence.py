@@ -15,8 +15,10 @@ from pitstop.records.spec import TimeSection
 
 ROWS_PER_WINDOW = 20
 MIN_ROW_WINDOW = 25
-ROW_WINDOWS = 1080
+ROW_WINDOWS = 720
 WINDOWS_PER_PERIOD = 30
+# Three periods go by before the first model; fewer than ten leave nothing to decide about.
+_TEN_MONTHS = 300
 
 _CYCLES = ("hour", "day of the week")
 
@@ -24,14 +26,15 @@ _CYCLES = ("hour", "day of the week")
 def guess_windows(times: Instants, rows: int) -> tuple[TimeSection, Guess]:
     """Return windows and periods for a table of `rows` rows, of which `times` is a sample.
 
-    Whole days that mostly hold rows, at least about 20 each, are windows; the period is the week below six months, the
-    quarter above four years, else the month. Sparser tables get weeks. Coarse times (a month per row), whole numbers
-    and tables that are too sparse for weeks get windows of max(25, rows / 1080) rows and periods of 30 windows.
+    Whole days that mostly hold rows, at least about 20 each, are windows; the period is the week below ten months, the
+    quarter above four years, else the month, so that there are enough periods to learn from. Sparser tables get weeks.
+    Coarse times (a month per row), whole numbers and tables that are too sparse for weeks get windows of
+    max(25, rows / 720) rows and periods of 30 windows.
     """
     size = max(MIN_ROW_WINDOW, rows // ROW_WINDOWS)
     by_rows = TimeSection(window=size, period=WINDOWS_PER_PERIOD)
     if times.kind == "integer":
-        why = "the time is a whole number, which has no days; a window is about a 1080th of the rows"
+        why = "the time is a whole number, which has no days; a window is about a 720th of the rows"
         return by_rows, Guess("window", f"{size} rows", why)
     scale = rows / len(times.values)
     days, counts = np.unique(times.values // DAY, return_counts=True)
@@ -52,7 +55,7 @@ def guess_windows(times: Instants, rows: int) -> tuple[TimeSection, Guess]:
 
 
 def _period(days: int) -> PeriodUnit:
-    if days < 175:
+    if days < _TEN_MONTHS:
         return "week"
     return "quarter" if days > 4 * 366 else "month"
 

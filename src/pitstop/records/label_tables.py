@@ -21,11 +21,11 @@ def normalise_labels(spec: ModelSpec, predictions: pa.Table, rows: Rows, labels:
 
     `predictions` is the table that `rows` was made from. `labels` has the columns that the specification names as id,
     label and, if it does, label time; a row without a label says nothing. When a label is known follows the rules of
-    `normalise`, but never before its prediction was made: a label that is earlier waits for it. Of the labels of one row that
-    become known in one window the last is kept (ties: the last in the table).
+    `normalise`, but never before its prediction was made: a label that is earlier waits for it. Of the labels of one
+    row that become known in one window the last is kept (ties: the last in the table).
 
-    Raises `SpecError` (no id or label column is named), `MissingColumnError`, and `ColumnValueError` with the column, the
-    row counted from 1 and the way out, in particular for an id that no prediction has.
+    Raises `SpecError` (no id or label column is named), `MissingColumnError`, and `ColumnValueError` with the column,
+    the row counted from 1 and the way out, in particular for an id that no prediction has.
     """
     named = spec.columns
     if named.id is None or named.label is None:

@@ -148,6 +148,20 @@ class PolicySection:
 
 
 @dataclass(frozen=True)
+class ServingSection:
+    """`[serving]`: where `pitstop run` publishes the champion. A replay publishes nothing.
+
+    `folder` gets the model's file and a `champion.json`; `command` is an argv list that reads these facts from its
+    standard input; `targets` names installed ones. Paths are relative to this file. No part of the specification's id:
+    where a model serves changes nothing of what is found out about it.
+    """
+
+    folder: str = ""
+    command: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReplaySection:
     """`[replay]`: when the first model is fitted. Empty: after three periods, or a tenth of all, whichever is later."""
 
@@ -167,6 +181,7 @@ class ModelSpec:
     alarms: AlarmsSection = AlarmsSection()
     trainer: TrainerSection = field(default_factory=TrainerSection)
     policy: PolicySection = PolicySection()
+    serving: ServingSection = ServingSection()
     replay: ReplaySection = ReplaySection()
 
     def __post_init__(self) -> None:
@@ -226,9 +241,14 @@ class ModelSpec:
         return self.trainer.name != "none" and self.columns.label is not None
 
     @property
+    def content(self) -> dict[str, Any]:
+        """All that decides what is found out about the model, as plain types: every section but `[serving]`."""
+        return {name: section for name, section in asdict(self).items() if name != "serving"}
+
+    @property
     def id(self) -> str:
-        """Digest of the whole specification."""
-        return artifact_id("spec", asdict(self))
+        """Digest of `content`."""
+        return artifact_id("spec", self.content)
 
 
 def parse_spec(text: str, source: str = "pitstop.toml") -> ModelSpec:

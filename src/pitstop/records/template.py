@@ -33,6 +33,7 @@ def template(spec: ModelSpec, guesses: Sequence[Guess] = (), warnings: Sequence[
         _alarms(spec),
         _trainer(spec, why),
         _policy(spec),
+        _serving(spec),
         _replay(spec),
     )
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -173,6 +174,18 @@ def _policy(spec: ModelSpec) -> list[str]:
         f"agreement = {policy.agreement!r}",
         "# A candidate is fitted every so many periods.",
         f"fit_every = {policy.fit_every}",
+    ]
+
+
+def _serving(spec: ModelSpec) -> list[str]:
+    serving = spec.serving
+    return [
+        "[serving]",
+        "# Where `pitstop run` publishes the model that serves: a folder (champion.json and the model's file), a",
+        "# command that reads the same facts as JSON from its standard input, or installed targets by name.",
+        f"folder = {_text(serving.folder)}",
+        f"command = {_texts(serving.command)}",
+        f"targets = {_texts(serving.targets)}",
     ]
 
 

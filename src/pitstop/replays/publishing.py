@@ -11,7 +11,7 @@ from pitstop.releases import Release
 
 @dataclass(frozen=True)
 class Publication:
-    """The model that is to serve: `content` is its file, `digest` the hex SHA-256 of that, `at` the release's instant."""
+    """The model that is to serve: `content` is its file, `digest` the hex SHA-256 of it, `at` when it was released."""
 
     model: str
     version: int

@@ -94,10 +94,10 @@ def run(
 
     `source` is the table (path, folder or object) to which rows and labels are added. `as_of` is an ISO instant or,
     with row-count windows, a number of rows; empty means all windows that are full. The other arguments are those of
-    `replay`. `labels` is a table of labels of its own (id, label, label time); without it they stand in `source`. Calling
-    again with nothing new does nothing. Raises a `PitstopError` for input that cannot be used.
+    `replay`. `labels` is a table of labels of its own (id, label, label time); without it they stand in `source`.
+    Calling again with nothing new does nothing. Raises a `PitstopError` for input that cannot be used.
 
-    `publish` is called with the champion after everything is committed, at every run: what it does must bear repetition.
+    `publish` is called with the champion after everything is committed, at every run, so it must bear repetition.
     """
     feed = _feed(spec, source, labels)
     calendar = spec.calendar
@@ -132,7 +132,7 @@ def _feed(spec: ModelSpec, source: Any, labels: Any) -> Feed:
 
 
 def _opening(kept: Home, spec: ModelSpec, feed: Feed, asked: str) -> int:
-    """Return when the first model is released: once decided by a share of the history, it does not move as that grows."""
+    """Return when the first model is released; once decided, it does not move as the history grows."""
     saved = None if asked or spec.replay.start else kept.load_state(spec.model.name)
     return spec.calendar.window_start(saved.values["start"]) if saved else feed.start(spec, asked)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.loop import Loop
-from pitstop.monitors.drift import distance
+from pitstop.replays.distributions import most_moved, moved
 from pitstop.replays.hindsight import METRICS, Hindsight
 from pitstop.report.formats import plural
 from pitstop.report.page import replay_frame, replay_page
@@ -17,7 +17,6 @@ from pitstop.report.story import (
     BandPoint,
     CauseRow,
     DecisionRow,
-    DistributionPair,
     IncidentCard,
     LedgerRow,
     PeriodRow,
@@ -146,8 +145,8 @@ def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], starte
     period = loop.spec.time.period
     unit = period if isinstance(period, str) else "period"
     promise = (
-        f"Alarm budget: at most {rate:g} false {'alarm' if rate == 1 else 'alarms'} a month for the whole model, shared "
-        f"by {plural(streams, 'stream')}; this replay raised {plural(len(loop.alarms), 'alarm')} in "
+        f"Alarm budget: at most {rate:g} false {'alarm' if rate == 1 else 'alarms'} a month for the whole model, "
+        f"shared by {plural(streams, 'stream')}; this replay raised {plural(len(loop.alarms), 'alarm')} in "
         f"{plural(len(loop.incidents), 'incident')} over {plural(len(hindsight.periods), unit)}."
     )
     return ReplayStory(
@@ -166,7 +165,7 @@ def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], starte
         bands=_bands(loop, hindsight),
         releases=_changes(loop),
         incidents=tuple(_card(loop, incident) for incident in loop.incidents),
-        distributions=_distributions(loop),
+        distributions=most_moved(loop, DISTRIBUTIONS),
         decisions=tuple(
             DecisionRow(calendar.name_instant(item.at), item.action, item.reason, item.expected_gain, item.cost)
             for item in loop.decisions
@@ -228,7 +227,8 @@ def _bands(loop: Loop, hindsight: Hindsight) -> tuple[BandPoint, ...]:
 
 def _card(loop: Loop, incident: Incident) -> IncidentCard:
     calendar, cause = loop.calendar, loop.causes[incident.id]
-    split = cause.split
+    # A change of volume alone has no suspects: what the inputs did meanwhile is chance or another incident.
+    split, explains = cause.split, any(loop.alarms[alarm].kind != "volume" for alarm in incident.alarms)
     alarms = [loop.alarms[alarm] for alarm in incident.alarms]
     unit = calendar.window if isinstance(calendar.window, str) else "window"
     first = most_telling(alarms)[0]
@@ -238,10 +238,12 @@ def _card(loop: Loop, incident: Incident) -> IncidentCard:
         since=calendar.name_window(incident.since),
         sentence=cause.sentence,
         causes=tuple(
-            CauseRow(suspect.column, suspect.importance, suspect.distance, suspect.share) for suspect in cause.suspects
+            CauseRow(suspect.column, suspect.importance, suspect.distance, suspect.share)
+            for suspect in cause.suspects
+            if explains
         ),
-        x_share=split.x_share if split else None,
-        yx_share=split.yx_share if split else None,
+        x_share=split.x_share if split and explains else None,
+        yx_share=split.yx_share if split and explains else None,
         alarms=tuple(
             AlarmRow(
                 alarm.id,
@@ -258,38 +260,8 @@ def _card(loop: Loop, incident: Incident) -> IncidentCard:
         kind="break" if first.kind == "quality" and first.fast else first.kind,
         headline=capitalised(phrase(first, unit)),
         brief=arrow(first, unit),
-        distributions=tuple(pair for _, pair in _pairs(loop, incident)[:PICTURED]),
+        distributions=tuple(pair for _, pair in moved(loop, incident)[:PICTURED]) if explains else (),
     )
-
-
-def _pairs(loop: Loop, incident: Incident) -> list[tuple[float, DistributionPair]]:
-    """Return the distributions of an incident's suspects before and after, with importance x distance, most first."""
-    cause, found = loop.causes[incident.id], []
-    for suspect in cause.suspects:
-        before, after = cause.before.features[suspect.column], cause.after.features[suspect.column]
-        if before.counts.sum() == 0 or after.counts.sum() == 0:
-            continue
-        pair = DistributionPair(
-            suspect.column,
-            "baseline",
-            f"since {loop.calendar.name_window(incident.since)}",
-            tuple(before.bins.names()),
-            tuple((before.counts / before.counts.sum()).tolist()),
-            tuple((after.counts / after.counts.sum()).tolist()),
-        )
-        found.append((suspect.importance * distance(before, after), pair))
-    return sorted(found, key=lambda item: (-item[0], item[1].column))
-
-
-def _distributions(loop: Loop) -> tuple[DistributionPair, ...]:
-    """Return the features that moved most, weighted by importance, in the incident that moved them most."""
-    best: dict[str, tuple[float, DistributionPair]] = {}
-    for incident in loop.incidents:
-        for weight, pair in _pairs(loop, incident):
-            if weight > best.get(pair.column, (0.0,))[0]:
-                best[pair.column] = (weight, pair)
-    ranked = sorted(best.values(), key=lambda item: (-item[0], item[1].column))
-    return tuple(pair for _, pair in ranked[:DISTRIBUTIONS])
 
 
 def _changes(loop: Loop) -> tuple[ReleaseMark, ...]:

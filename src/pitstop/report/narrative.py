@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pitstop.report import formats
-from pitstop.report.story import ReplayStory, known
+from pitstop.report.story import ReleaseMark, ReplayStory, known
 
 _RIVALS = ("never", "monthly")
 _MANY = 6  # dates in a sentence beyond which a number says more
@@ -38,6 +38,21 @@ def price_sentence(story: ReplayStory) -> str:
     else:
         span = f"costs between {formats.money(low)} and {formats.money(high)} {story.currency}"
     return f"Pitstop's schedule earns the most as long as a release {span}."
+
+
+def release_name(release: ReleaseMark) -> str:
+    """Return what happened to which version: a release, or the way back to an earlier one."""
+    return f"rolled back to {release.version}" if release.instead_of else release.version
+
+
+def release_reason(release: ReleaseMark, *, brief: bool = False) -> str:
+    """Return why, and on how many rows the model was trained; `brief` leaves details out."""
+    reason = release.reason.rstrip(".")
+    reason = reason.partition(";")[0] if brief else reason
+    if release.instead_of:
+        return f"{release.instead_of} was {reason}" if reason else f"{release.instead_of} was given up"
+    rows = f"{formats.count(release.trained_on_rows)} training rows"
+    return " · ".join(part for part in (reason, rows) if part)
 
 
 def _contest(story: ReplayStory, sums: dict[str, float], rivals: Sequence[str]) -> str:
@@ -95,19 +110,30 @@ def _decay(story: ReplayStory) -> str:
 def _first_incident(story: ReplayStory) -> str:
     if not story.incidents:
         return ""
-    first = story.incidents[0]
+    grave = [item for item in story.incidents if item.kind == "error"]
+    first = (*grave, *story.incidents)[0]
     more = len(story.incidents) - 1
-    tail = f" {formats.plural(more, 'further incident')} followed." if more else ""
-    return f"Since {first.since} (noticed {first.at}): {first.sentence.rstrip('.')}.{tail}"
+    what = (first.headline or first.sentence).rstrip(".")
+    tail = f" {formats.plural(more, 'other incident')} {'is' if more == 1 else 'are'} told below." if more else ""
+    return f"Noticed on {first.at}: {what[:1].lower()}{what[1:]}, since about {first.since}.{tail}"
 
 
 def _releases(story: ReplayStory) -> str:
     if not story.releases:
         return ""
-    if len(story.releases) > _MANY:
-        return f"{len(story.releases)} models were released, from {story.releases[0].at} to {story.releases[-1].at}."
-    dates = formats.listed(release.at for release in story.releases)
-    return f"{formats.plural(len(story.releases), 'model')} released: {dates}."
+    new = [release for release in story.releases if not release.instead_of]
+    back = [release for release in story.releases if release.instead_of]
+    parts = []
+    if len(new) > _MANY:
+        parts.append(f"{len(new)} models were released, from {new[0].at} to {new[-1].at}.")
+    elif new:
+        parts.append(f"{formats.plural(len(new), 'model')} released: {formats.listed(item.at for item in new)}.")
+    if len(back) > 2:
+        parts.append(f"{len(back)} releases were rolled back.")
+    elif back:
+        told = formats.listed(f"{item.at} ({item.instead_of} to {item.version})" for item in back)
+        parts.append(f"Rolled back: {told}.")
+    return " ".join(parts)
 
 
 def _optimum(story: ReplayStory) -> str:

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 
 from pitstop.report import formats, replay_figures
 from pitstop.report.charts import sample
 from pitstop.report.document import Section, document
 from pitstop.report.markup import Markup, element, joined
-from pitstop.report.narrative import headline, price_sentence, summary
-from pitstop.report.story import AlarmRow, DecisionRow, IncidentCard, Number, ReleaseMark, ReplayStory, known
+from pitstop.report.narrative import headline, price_sentence, release_name, release_reason, summary
+from pitstop.report.story import (
+    GRAVE,
+    DecisionRow,
+    DistributionPair,
+    IncidentCard,
+    Number,
+    ReleaseMark,
+    ReplayStory,
+    known,
+)
 from pitstop.report.tables import Column, Group, table
 
 _QUIET_ACTIONS = frozenset({"wait", "keep", "none", "hold"})
-_SHOWN_ALARMS = 5
+_DATE = re.compile(r"(\b\d{4}-\d{2}(?:-\d{2})?\b)", re.ASCII)
+_KINDS = {
+    "error": ("error", "critical"),
+    "break": ("broken data", "critical"),
+    "quality": ("data quality", "warning"),
+    "score": ("predictions", "info"),
+    "drift": ("inputs", "info"),
+    "volume": ("volume", "info"),
+}
 
 
 def replay_page(story: ReplayStory) -> str:
     """Return the report as a self-contained HTML page (no network, no script). Every text of the story is escaped."""
     span = f"{story.periods[0].period} to {story.periods[-1].period}" if story.periods else "no complete period"
     eyebrow = element("p", {"class": "eyebrow"}, element("b", None, "Pitstop"), f" · {story.model} · {span}")
-    lede = (element("p", {"class": "lede"}, sentence) for sentence in _paragraphs(summary(story)))
+    lede = (element("p", {"class": "lede"}, _unbroken(sentence)) for sentence in _paragraphs(summary(story)))
     head = [eyebrow, element("h1", None, headline(story)), *lede, _cards(story)]
     sections = [section for section in _sections(story) if section is not None]
     return document(f"{story.model} · Pitstop replay", head, sections, story.data_note)
@@ -105,38 +123,71 @@ def _value(story: ReplayStory) -> Section | None:
 def _incidents(story: ReplayStory) -> Section:
     if not story.incidents:
         return Section("incidents", "Incidents", (element("p", None, "No incident was opened."),))
-    return Section("incidents", "Incidents and their causes", tuple(_incident(item) for item in story.incidents))
+    grave = sum(item.kind in GRAVE for item in story.incidents)
+    words = f"{formats.plural(len(story.incidents), 'incident')}, in the order in which they were noticed."
+    if 0 < grave < len(story.incidents):
+        words += f" Open {'is' if grave == 1 else 'are'} the {formats.count(grave)} about the model's error or a break."
+    cards = element("div", {"class": "incidents"}, *(_incident(item) for item in story.incidents))
+    return Section("incidents", "Incidents and their causes", (element("p", None, words), cards))
 
 
 def _incident(incident: IncidentCard) -> Markup:
-    meta = f"noticed {incident.at} · since {incident.since} · {incident.id}"
-    parts = [element("h3", None, incident.sentence), element("p", {"class": "meta"}, meta)]
+    """Return one incident: a line with what happened, and behind it why, the suspects and the alarms."""
+    name, style = _KINDS.get(incident.kind, ("", "info"))
+    badge = element("span", {"class": f"badge {style}"}, name) if name else ""
+    head = element(
+        "summary",
+        None,
+        element("span", {"class": "whole when"}, incident.at),
+        element("h3", None, incident.headline or incident.sentence),
+        badge,
+    )
+    meta = f"noticed {incident.at} · began about {incident.since} · {formats.plural(len(incident.alarms), 'alarm')}"
+    parts = [element("p", {"class": "meta"}, meta)]
+    if incident.explanation:
+        parts.append(element("p", None, incident.explanation))
     split = replay_figures.split_figure(incident)
     causes = replay_figures.cause_figure(incident) if incident.causes else ""
     pictures = [part for part in (causes, split) if part]
     if pictures:
         parts.append(element("div", {"class": "grid2"}, *pictures))
+    if incident.distributions:
+        parts.append(_before_and_after(incident.distributions))
     if incident.alarms:
-        parts.append(_alarms(incident.alarms))
-    return element("article", None, *parts)
+        parts.append(_alarms(incident))
+    opened = {"open": ""} if incident.kind in GRAVE or not incident.kind else {}
+    return element("article", None, element("details", {"class": "incident", **opened}, head, *parts))
 
 
-def _alarms(alarms: Sequence[AlarmRow]) -> Markup:
+def _before_and_after(pairs: Sequence[DistributionPair]) -> Markup:
+    names = formats.listed(pair.column for pair in pairs)
+    figures = (replay_figures.distribution_figure(pair, table_too=False) for pair in pairs)
+    summary = element("summary", None, f"Before and after: {names}")
+    return element("details", None, summary, element("div", {"class": "grid2"}, *figures))
+
+
+def _alarms(incident: IncidentCard) -> Markup:
     columns = [
-        Column("at", numeric=False, style="whole"),
-        Column("monitor", numeric=False),
-        Column("column", numeric=False),
-        Column("since", numeric=False, style="whole"),
+        Column("noticed", numeric=False, style="whole"),
+        Column("what changed", numeric=False, style="words"),
         Column("size"),
+        Column("since", numeric=False, style="whole"),
+        Column("monitor", numeric=False),
     ]
     rows = [
-        (alarm.at, alarm.monitor, alarm.column or "whole model", alarm.since, formats.size(alarm.size))
-        for alarm in alarms
+        (
+            alarm.at,
+            alarm.change or alarm.column or "whole model",
+            alarm.amount or formats.size(alarm.size),
+            alarm.since,
+            alarm.monitor,
+        )
+        for alarm in incident.alarms
     ]
-    caption = formats.plural(len(alarms), "alarm")
+    caption = formats.plural(len(incident.alarms), "alarm")
     listing = table(f"{caption} in this incident", columns, rows)
-    folded = {} if len(alarms) > _SHOWN_ALARMS else {"open": ""}
-    return element("details", folded, element("summary", None, caption), listing)
+    name = element("p", {"class": "note"}, incident.id)
+    return element("details", None, element("summary", None, caption), listing, name)
 
 
 def _distributions(story: ReplayStory) -> Section | None:
@@ -288,12 +339,14 @@ def _release_list(releases: Sequence[ReleaseMark]) -> Markup:
         element(
             "li",
             None,
-            element("span", {"class": "num"}, str(number)),
+            element("span", {"class": "num back" if release.instead_of else "num"}, str(number)),
             element(
                 "span",
                 None,
-                f"{release.at}: {release.version}, trained on {formats.count(release.trained_on_rows)} rows. "
-                f"{release.reason}",
+                element("span", {"class": "whole"}, release.at),
+                " · ",
+                element("b", None, release_name(release)),
+                f" · {release_reason(release)}",
             ),
         )
         for number, release in enumerate(releases, start=1)
@@ -305,6 +358,12 @@ def _release_list(releases: Sequence[ReleaseMark]) -> Markup:
 
 def _column_style(policy: str, *, first: bool) -> str:
     return " ".join(part for part in ("apart" if first else "", "mine" if policy == "pitstop" else "") if part)
+
+
+def _unbroken(text: str) -> Markup:
+    """Return a text in which no line breaks inside a date."""
+    parts = _DATE.split(text)
+    return joined(element("span", {"class": "whole"}, part) if _DATE.fullmatch(part) else part for part in parts)
 
 
 def _paragraphs(sentences: Sequence[str]) -> tuple[str, ...]:

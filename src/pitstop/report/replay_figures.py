@@ -125,8 +125,8 @@ def value_figure(story: ReplayStory) -> Markup:
     return figure(f"Value per {story.period_unit}, in {story.currency}", "", drawings)
 
 
-def distribution_figure(pair: DistributionPair) -> Markup:
-    """Return one column's distribution before and after."""
+def distribution_figure(pair: DistributionPair, *, table_too: bool = True) -> Markup:
+    """Return one column's distribution before and after, with the numbers of all cells behind it or without."""
     legend = swatch_legend([("", pair.before_label), ("full", pair.after_label)])
     title = f"{pair.column}: {pair.before_label} and {pair.after_label}"
     columns = [Column("cell", numeric=False), Column(pair.before_label), Column(pair.after_label)]
@@ -135,7 +135,7 @@ def distribution_figure(pair: DistributionPair) -> Markup:
         for cell, before, after in zip(pair.cells, pair.before, pair.after, strict=True)
     ]
     drawing = paired_bars(title, "Share of rows in each cell, before outlined, after filled.", pair)
-    return figure(pair.column, legend, [drawing], table(title, columns, rows))
+    return figure(pair.column, legend, [drawing], table(title, columns, rows) if table_too else "")
 
 
 def cause_figure(incident: IncidentCard) -> Markup:

@@ -20,6 +20,9 @@ Number = int | float | Decimal
 POLICIES = ("never", "monthly", "pitstop", "oracle", "champion")
 """Every policy a report can tell of, in the order of columns. `champion` is a model that is monitored only."""
 
+GRAVE = frozenset({"error", "break"})
+"""Kinds of incidents that need a person: the error rose, or a column broke from one window to the next."""
+
 
 @dataclass(frozen=True)
 class PeriodRow:
@@ -117,8 +120,8 @@ class IncidentCard:
     `x_share` and `yx_share` are the parts of the change in performance that come from the inputs and from the relation
     of inputs to outcome (of the drop, so they add up to 1; one of them may be negative where it helped); None where
     they could not be told apart. `sentence` begins with `headline`; `brief` is the shortest way to say it. `kind` is
-    that of its most telling alarm (`error`, `quality`, `score`, `drift`, `volume`); `distributions` are those of the
-    columns that moved most.
+    that of its most telling alarm (`error`, `break`, `quality`, `score`, `drift`, `volume`); `distributions` are those
+    of the columns that moved most.
     """
 
     id: str

@@ -78,7 +78,7 @@ border-block:1px solid var(--rule);font-size:.9375rem}
 nav a{display:inline-block;padding:.2rem 0;text-decoration:none}nav a:hover{text-decoration:underline}
 .cards{display:flex;flex-wrap:wrap;gap:1px;margin:2.25rem 0 0;padding:0;list-style:none;background:var(--rule);
 border:1px solid var(--rule);border-radius:.5rem;overflow:hidden}
-.cards li{flex:1 1 12.5rem;background:var(--raised);padding:1.1rem 1.25rem}
+.cards li{flex:1 1 11rem;background:var(--raised);padding:1.1rem 1.25rem}
 .cards .who{display:flex;align-items:center;gap:.5rem;font-size:.875rem;font-weight:600;color:var(--c)}
 .cards .sum{display:block;font-size:1.75rem;line-height:1.3;font-weight:650;letter-spacing:-.02em}
 .cards .sum small{font-size:.875rem;font-weight:400;letter-spacing:0;color:var(--quiet)}
@@ -121,6 +121,16 @@ tfoot tr:first-child>*{border-top:1px solid var(--quiet);padding-top:.6rem}
 article{margin:1.5rem 0 0;padding:1.4rem 1.5rem;background:var(--raised);border:1px solid var(--rule);
 border-radius:.5rem}
 article h3{max-width:46rem}
+.incidents{margin:1.25rem 0 0}.incidents article{margin:.6rem 0 0;padding:0}
+.incident{margin:0;padding:0 1.25rem}.incident[open]{padding-bottom:1.25rem}
+.incident>summary{display:flex;flex-wrap:wrap;align-items:baseline;gap:.1rem .9rem;width:auto;padding:.7rem 0;
+color:var(--ink)}
+.incident>summary::before{content:"";align-self:flex-start;margin-top:.55rem;width:.4rem;height:.4rem;
+border:solid var(--quiet);border-width:0 1.5px 1.5px 0;transform:rotate(-45deg)}
+.incident[open]>summary::before{transform:rotate(45deg)}
+.incident>summary h3{margin:0;flex:1 1 16rem;font-size:1rem}.incident:not([open])>summary h3{font-weight:500}
+.incident>summary::-webkit-details-marker{display:none}
+.when{color:var(--quiet);font-size:.875rem}
 .meta{margin:0 0 .5rem;font-size:.875rem;color:var(--quiet)}
 .note{color:var(--quiet);font-size:.9375rem}
 .timeline{list-style:none;margin:1.5rem 0 0 .4rem;padding:0 0 0 1.4rem;border-left:2px solid var(--rule)}
@@ -135,17 +145,21 @@ border-radius:50%;background:var(--paper);border:2px solid var(--quiet)}
 .releases .num{flex:none;width:1.35rem;height:1.35rem;margin-top:.1rem;border-radius:50%;
 background:var(--ink);color:var(--paper);
 font-size:.75rem;font-weight:700;line-height:1.35rem;text-align:center}
+.releases .back{background:var(--paper);color:var(--ink);box-shadow:inset 0 0 0 1.5px var(--ink)}
 .badge{display:inline-block;padding:.05rem .55rem;border:1px solid currentColor;border-radius:1rem;
 font-size:.8125rem;font-weight:600;white-space:nowrap}
 .critical{color:var(--alarm)}.warning{color:var(--never)}.info{color:var(--quiet)}
 .finding{display:grid;grid-template-columns:6.5rem 1fr;gap:.25rem 1rem;padding:.9rem 0;
 border-bottom:1px solid var(--rule)}
 .finding p{margin:0}.findings{list-style:none;margin:1rem 0 0;padding:0}
-@media (max-width:34rem){.finding{grid-template-columns:1fr}article{padding:1.1rem 1rem}}
+@media (max-width:34rem){.finding{grid-template-columns:1fr}article{padding:1.1rem 1rem}
+.incidents article{padding:0}.incident{padding:0 1rem}.incident>summary h3{flex-basis:100%;order:3}}
 footer{margin-top:5rem;padding-top:1.25rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem}
 footer>*{border-top:1px solid var(--rule);padding-top:1.25rem;max-width:none}
 dl{margin:1rem 0 0;max-width:48rem}dt{font-weight:600;margin-top:1rem}dd{margin:.15rem 0 0;color:var(--quiet)}
-@media print{:root{--paper:#fff;--halo:#fff}body{font-size:10pt}main,header,footer{max-width:none;padding:0}
+@media print{.incident>summary::before,.data:not([open]),.incident details:not([open]){display:none}
+.grid2{grid-template-columns:1fr 1fr}:root{--paper:#fff;--halo:#fff}body{font-size:10pt}
+main,header,footer{max-width:none;padding:0}
 nav,.skip{display:none}section{margin-top:2rem}
 article,figure,.finding,.timeline>li,tr{break-inside:avoid}h2,h3,figcaption,dt,.caption,section>p{break-after:avoid}
 .scroll,.scroll.long{overflow:visible;max-height:none}

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pitstop.report import formats
 from pitstop.report.markup import printable
-from pitstop.report.narrative import headline, price_sentence
-from pitstop.report.story import IncidentCard, Number, ReleaseMark, ReplayStory, known
+from pitstop.report.narrative import headline, price_sentence, release_name, release_reason
+from pitstop.report.story import GRAVE, IncidentCard, Number, ReleaseMark, ReplayStory, known
 
 _MOST_LINES = 12  # of releases or incidents; the report has them all
-_NAMED_CAUSES = 3
-_TO_ASCII = str.maketrans({"─": "-", formats.MISSING: "-"})
+_TO_ASCII = str.maketrans({"─": "-", formats.MISSING: "-", "→": ">", "·": "-", "…": "~"})
 
 
 def replay_summary(story: ReplayStory) -> tuple[RenderableType, ...]:
@@ -35,8 +32,8 @@ def replay_summary(story: ReplayStory) -> tuple[RenderableType, ...]:
     if story.totals:
         words = f"overall: mean {story.metric_name}, and value after the cost of retraining"
         parts.append(Text(printable(words), style="dim"))
-    parts += _section("Releases", [(item.at, _release(item)) for item in story.releases])
-    parts += _section("Incidents", [(item.at, _incident(item)) for item in story.incidents])
+    parts += _releases(story.releases)
+    parts += _incidents(story.incidents)
     notes = [text for text in (price_sentence(story), story.promise) if text]
     if notes:
         parts += [Text(), *(Text(printable(note), style="dim") for note in notes)]
@@ -163,25 +160,66 @@ def _short_money(value: Number | None) -> str:
     return formats.MISSING if number is None else formats.compact(number)
 
 
-def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[RenderableType]:
-    if not rows:
+@dataclass(frozen=True)
+class _Dated:
+    """Lines that begin with a date, cut where the terminal ends; the report has them whole."""
+
+    title: str
+    rows: tuple[tuple[str, Text, Text], ...]
+    more: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the title and a line for each row."""
+        del console
+        widest = max(cell_len(at) for at, _, _ in self.rows)
+        yield Text()
+        yield Text(self.title, style="bold")
+        for at, words, numbers in self.rows:
+            # What happened may be cut, its numbers not, as long as they leave any room.
+            room = options.max_width - widest - 4
+            shown = words.copy()
+            shown.truncate(max(room - numbers.cell_len, room // 2), overflow="ellipsis")
+            line = Text.assemble("  ", at + " " * (widest - cell_len(at)), "  ", shown, numbers)
+            line.truncate(options.max_width, overflow="ellipsis")
+            if options.ascii_only:
+                line.plain = line.plain.translate(_TO_ASCII)
+            line.no_wrap = True
+            yield line
+        if self.more:
+            yield Text(f"  {self.more}", style="dim")
+
+
+def _releases(releases: Sequence[ReleaseMark]) -> list[RenderableType]:
+    if not releases:
         return []
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for at, text in rows[:_MOST_LINES]:
-        grid.add_row(Text(printable(at)), Text(printable(text)))
-    if len(rows) > _MOST_LINES:
-        grid.add_row(Text(), Text(f"and {len(rows) - _MOST_LINES} more, in the report", style="dim"))
-    return [Text(), Text(title, style="bold"), Padding(grid, (0, 0, 0, 2))]
+    shown = releases[-_MOST_LINES:]
+    rows = tuple((printable(item.at), _release(item), Text()) for item in shown)
+    more = f"and {len(releases) - len(shown)} earlier, in the report" if len(releases) > len(shown) else ""
+    return [_Dated("Releases", rows, more)]
 
 
-def _release(release: ReleaseMark) -> str:
-    return f"{release.version}, trained on {formats.count(release.trained_on_rows)} rows. {release.reason}"
+def _release(release: ReleaseMark) -> Text:
+    words = Text(printable(release_name(release)), style="bold")
+    return words.append(f"  {printable(release_reason(release, brief=True))}", style="not bold")
 
 
-def _incident(incident: IncidentCard) -> str:
-    causes = (f"{cause.column} {formats.percent(cause.share)}" for cause in incident.causes[:_NAMED_CAUSES])
-    suspects = ", ".join(causes)
-    tail = f" Suspects: {suspects}." if suspects else ""
-    return f"since {incident.since}: {incident.sentence}{tail}"
+def _incidents(incidents: Sequence[IncidentCard]) -> list[RenderableType]:
+    if not incidents:
+        return []
+    # Where there are too many lines, those that need a person stay, then the newest.
+    kept = sorted(range(len(incidents)), key=lambda place: (incidents[place].kind not in GRAVE, -place))
+    shown = sorted(kept[:_MOST_LINES])
+    rows = tuple((printable(incidents[place].at), *_incident(incidents[place])) for place in shown)
+    more = f"and {len(incidents) - len(shown)} more, in the report" if len(incidents) > len(shown) else ""
+    return [_Dated("Incidents", rows, more)]
+
+
+def _incident(incident: IncidentCard) -> tuple[Text, Text]:
+    words, colon, numbers = incident.brief.rpartition(": ")
+    words = words or incident.brief or incident.headline or incident.sentence
+    style = "bold red" if incident.kind in GRAVE else ""
+    return _line(words, style), _line(colon + numbers if colon else "", style)
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(printable(text).replace("\n", " "), style=style)

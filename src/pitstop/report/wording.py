@@ -26,7 +26,7 @@ def subject(alarm: Alarm, unit: str) -> str:
         return "the model's error" if name == "the model's error rate" else name
     if alarm.kind == "quality":
         return _fault(alarm)
-    name = alarm.indicator.replace("predicted class is ", "predicted as ", 1)
+    name = alarm.indicator.replace("predicted class is ", "predictions of ", 1)
     column = alarm.column or ""
     tail = name.removeprefix(column)
     for sign, word in ((" < ", " below "), (" is ", " = ")):
@@ -36,9 +36,9 @@ def subject(alarm: Alarm, unit: str) -> str:
 
 
 def arrow(alarm: Alarm, unit: str) -> str:
-    """Return the change as briefly as it can be said: `the model's error 13.3% → 34.6%`."""
+    """Return the change as briefly as it can be said: `the model's error: 13.3% → 34.6%`."""
     before, after = _ends(alarm)
-    return f"{subject(alarm, unit)} {before} → {after}"
+    return f"{subject(alarm, unit)}: {before} → {after}"
 
 
 def phrase(alarm: Alarm, unit: str) -> str:
@@ -62,7 +62,7 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() and first in _BEGINNINGS else text
 
 
-_BEGINNINGS = frozenset({"the", "rows", "missing", "repeated", "unknown", "predicted", "scores", "predictions"})
+_BEGINNINGS = frozenset({"the", "rows", "missing", "repeated", "unknown", "scores", "predictions"})
 
 
 def _fault(alarm: Alarm) -> str:
@@ -79,12 +79,7 @@ def _fault(alarm: Alarm) -> str:
 def _ends(alarm: Alarm) -> tuple[str, str]:
     if alarm.kind == "volume":
         return formats.size(round(alarm.expected)), formats.size(round(alarm.observed))
-    return _share(alarm.expected), _share(alarm.observed)
-
-
-def _share(value: float) -> str:
-    """Return a share with one decimal; whole numbers of percents stay short."""
-    return f"{value:.1%}".replace(".0%", "%")
+    return f"{alarm.expected:.1%}", f"{alarm.observed:.1%}"
 
 
 def _rank(alarm: Alarm) -> tuple[bool, bool, int, float, str]:

@@ -8,8 +8,10 @@ Imports scikit-learn, and scipy, which scikit-learn brings; so nothing imports t
 from __future__ import annotations
 
 import json
+import os
 import pickle  # written and read in the sandboxed process only, see above
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +125,8 @@ def predict(fitted: Fitted, request: dict[str, Any]) -> int:
     return int(table.num_rows)
 
 
-def serve(kind: str, lines: Iterable[str], answers: TextIO) -> None:
-    """Answer one JSON line for each JSON line, until they end."""
+def serve(kind: str, lines: Iterable[str], answers: TextIO, *, fork: bool = False) -> None:
+    """Answer one JSON line for each JSON line, until they end; with `fork` each training run gets its own process."""
     models: dict[str, Fitted] = {}
     actions: dict[str, Callable[[dict[str, Any]], int]] = {
         "train": lambda request: train(kind, request),
@@ -132,18 +134,49 @@ def serve(kind: str, lines: Iterable[str], answers: TextIO) -> None:
     }
     for line in lines:
         request = json.loads(line)
-        answer: dict[str, Any]
-        try:
-            answer = {"ok": True, "rows": actions[request["action"]](request), "model": request["model"]}
-        except (TrainerRefusedError, ValueError, KeyError) as error:
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
+
+        def answer(request: dict[str, Any] = request) -> dict[str, Any]:
+            try:
+                return {"ok": True, "rows": actions[request["action"]](request), "model": request["model"]}
+            except (TrainerRefusedError, ValueError, KeyError) as error:
+                return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+        answers.write(json.dumps(_in_child(answer) if fork and request["action"] == "train" else answer()) + "\n")
         answers.flush()
+
+
+def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `work` returns in a child process: a fresh one for each run, without importing everything again.
+
+    Where the child dies, this process ends too, with its exit code, so that the caller sees a crash.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        code = 1
+        try:
+            with os.fdopen(writing, "w") as pipe:
+                json.dump(work(), pipe)
+            code = 0
+        except BaseException:  # noqa: BLE001 - the child must end here, whatever happened; its traceback is the log
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        text = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        sys.exit(code if code > 0 else 128 - code)
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 def main(arguments: list[str]) -> None:
     """Serve standard input as the trainer that the one argument names."""
-    serve(arguments[0], sys.stdin, sys.stdout)
+    # Safe with OpenMP, whose threads a fork would lose: the sandbox allows one thread, and this process never fits.
+    serve(arguments[0], sys.stdin, sys.stdout, fork=True)
 
 
 def _model(models: dict[str, Fitted], name: str) -> Fitted:

@@ -35,7 +35,8 @@ class Session:
 
     `argv` is the program (`Trainer.argv`), `parent` the folder in which the private folder is made (default: the
     system's). A failure kills the process and removes what the call had written; the next call starts a new
-    process. Not for use by several threads at once.
+    process. `forks` says that the program gives each training run a process of its own (`Trainer.forks`); otherwise
+    the session starts it again for each. Not for use by several threads at once.
     """
 
     def __init__(
@@ -44,7 +45,10 @@ class Session:
         limits: Limits | None = None,
         isolation: Isolation | None = None,
         parent: Path | None = None,
+        *,
+        forks: bool = False,
     ) -> None:
+        self._forks = forks
         self.limits = limits or Limits()
         self.isolation = isolation or probe_isolation()
         self._argv = argv
@@ -78,7 +82,7 @@ class Session:
 
     def prepare(self) -> None:
         """Start the process of the next training run and do not wait: its imports overlap with the caller's work."""
-        if self._spare is None and (self._process is None or self._process.used):
+        if self._spare is None and (self._process is None or (self._process.used and not self._forks)):
             self._spare = self._started()
 
     def train(self, request: TrainingRequest, rows: pa.Table) -> Model:
@@ -96,7 +100,7 @@ class Session:
         if labels.null_count:
             msg = f"{labels.null_count} of {rows.num_rows} training rows have no {request.label!r}; leave them out"
             raise ColumnValueError(msg)
-        if self._spare is not None or (self._process is not None and self._process.used):
+        if not self._forks and (self._spare is not None or (self._process is not None and self._process.used)):
             self._stop()
         names = [*request.features, request.label]
         names += [request.weight] if request.weight in rows.column_names else []

@@ -40,6 +40,10 @@ class Trainer(Protocol):
     def version(self) -> str:
         """Part of a challenger's id: another version may make another model of the same rows."""
 
+    @property
+    def forks(self) -> bool:
+        """Whether the program itself gives every training run a fresh process, so that it need not be started again."""
+
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
         """Return the command that starts the program; relative files are taken from `base`, the spec's folder."""
 
@@ -50,6 +54,7 @@ class BuiltinTrainer:
 
     name: str
     version: str = __version__
+    forks: bool = True
 
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
         """Return the interpreter that runs now, with the built-in program. Neither argument changes it."""
@@ -64,6 +69,7 @@ class CommandTrainer:
 
     name: str = "command"
     version: str = "1"
+    forks: bool = False
 
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
         """Return the command with the names of existing files made absolute. Raises `SpecError` where it is empty."""

@@ -98,6 +98,11 @@ class History:
         return self.now - self.served
 
     @property
+    def age_text(self) -> str:
+        """The served model's age in words."""
+        return "1 period" if self.age == 1 else f"{self.age} periods"
+
+    @property
     def remaining(self) -> int:
         """Number of periods that a plan looks ahead."""
         return UNKNOWN_HORIZON if self.horizon is None else self.horizon
@@ -111,6 +116,15 @@ class History:
         scaled = self.matrix.losses * self.matrix.scale()
         known = scaled[np.isfinite(scaled)]
         return float(known.max()) * self.remaining if known.size else float("inf")
+
+
+def in_words(amount: float) -> str:
+    """Return an amount of money for a sentence: whole from 100 on, else to the cent.
+
+    >>> in_words(2823.12), in_words(-12.5)
+    ('2,823', '-12.50')
+    """
+    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
 
 
 class Policy(Protocol):

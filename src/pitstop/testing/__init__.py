@@ -1,1 +1,5 @@
-"""TBD."""
+"""Conformance laws for extensions: run them over your own statistic, monitor, policy or trainer.
+
+Each module holds the laws of one kind, as functions that raise `AssertionError` saying what should have held. The
+same laws run over everything built in.
+"""

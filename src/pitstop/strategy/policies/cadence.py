@@ -42,8 +42,7 @@ class Cadence:
             )
         else:
             reason = (
-                f"Model {history.served} is {history.age} periods old and the cadence is {self.every}: "
-                f"{'due' if due else 'not due'}."
+                f"The model is {history.age_text} old and the cadence is {self.every}: {'due' if due else 'not due'}."
             )
         return conclude(
             self.name,

@@ -26,7 +26,7 @@ class Debt:
         most = history.largest_saving()
         retrain = debt > 0 and price <= min(debt, most)
         reason = (
-            f"Since its first period model {history.served} has lost {debt:,.2f} more than at its start, "
+            f"Since its first period the model has lost {debt:,.2f} more than at its start, "
             f"{'which reaches' if debt >= price else 'less than'} the {price:,.2f} that a retrain costs"
         )
         if debt >= price > most:

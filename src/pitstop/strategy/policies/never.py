@@ -21,7 +21,7 @@ class Never:
             history,
             as_of,
             retrain=False,
-            reason=f"The policy is never to retrain; model {history.served} is {history.age} periods old.",
+            reason=f"The policy is never to retrain; the model is {history.age_text} old.",
             gain=0.0,
             price=price,
             alternatives=(Alternative("keep", 0.0), Alternative("retrain", price)),

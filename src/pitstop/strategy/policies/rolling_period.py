@@ -37,7 +37,7 @@ class RollingPeriod:
         else:
             reason = (
                 f"So far retraining every {every} periods would have been cheapest, at {cheapest:,.2f} a period "
-                f"against {never:,.2f} without; model {history.served} is {history.age} periods old."
+                f"against {never:,.2f} without; the model is {history.age_text} old."
             )
         return conclude(
             self.name,

@@ -26,7 +26,7 @@ class ShadowDebt:
         saving = history.remaining * max(0.0, excess.recent - excess.recent_error)
         price = costs.release
         reason = (
-            f"Since its release model {history.served} has surely lost {max(0.0, debt):,.2f} to fresher ones in "
+            f"Since its release the model has surely lost {max(0.0, debt):,.2f} to fresher ones in "
             f"{excess.columns} periods and is expected to lose {saving:,.2f} more within {history.remaining}; "
             f"a release costs {price:,.2f}."
         )

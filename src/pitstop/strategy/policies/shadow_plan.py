@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude
+from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude, in_words
 from pitstop.strategy.staleness import Excess, StalenessCurve, excess_of, fit_curve
 
 
@@ -41,14 +41,14 @@ class ShadowPlan:
         plan = plan_ahead(curve, excess, history.age, history.remaining, costs.release)
         retrain = costs.release + plan.retrain < plan.keep
         if excess.columns:
-            seen = f"it lately lost {excess.recent:,.2f} ± {excess.recent_error:,.2f} a period more than a fresh one"
+            more = in_words(excess.recent)
+            seen = f"lately lost {more} ± {in_words(excess.recent_error)} a period more than a fresh one"
         else:
-            seen = "no newer model has been compared with it yet"
+            seen = "has not been compared with a newer one yet"
         reason = (
-            f"Model {history.served} is {history.age} periods old and {seen}; over the next "
-            f"{history.remaining} periods keeping it is expected to cost {plan.keep:,.2f} "
-            f"and retraining now {costs.release + plan.retrain:,.2f}, "
-            f"of which {costs.release:,.2f} for the release."
+            f"A stop {'pays' if retrain else 'does not pay yet'}: over the next {history.remaining} periods waiting is "
+            f"expected to cost {in_words(plan.keep)}, stopping now {in_words(costs.release + plan.retrain)}, the "
+            f"release included. The model is {history.age_text} old and {seen}."
         )
         return conclude(
             self.name,

@@ -1,0 +1,1 @@
+"""The edges towards other systems: where a released model is published."""

@@ -1,0 +1,69 @@
+"""A live run: one tick of the loop, then the champion published where the specification says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pitstop.errors import SpecError
+from pitstop.integrations.base import ReleaseTarget
+from pitstop.integrations.command_target import CommandTarget
+from pitstop.integrations.folder_target import FolderTarget
+from pitstop.records.spec import ModelSpec, ServingSection
+from pitstop.registry import Registry
+from pitstop.replays import replay
+from pitstop.replays.publishing import Publication
+from pitstop.replays.walk import Progress, no_progress
+
+TARGETS: Registry[ReleaseTarget] = Registry("release target", "pitstop.targets", (FolderTarget(), CommandTarget()))
+
+
+def targets_of(section: ServingSection) -> tuple[ReleaseTarget, ...]:
+    """Return where a spec publishes: its folder, its command, then installed targets. Raises `UnknownNameError`."""
+    names = [name for name, given in (("folder", section.folder), ("command", section.command)) if given]
+    return tuple(TARGETS.get(name) for name in dict.fromkeys((*names, *section.targets)))
+
+
+def run(
+    home: Path | str,
+    *,
+    spec: ModelSpec,
+    source: Any,
+    labels: Any = None,
+    as_of: str = "",
+    start: str = "",
+    base: Path | str = ".",
+    progress: Progress = no_progress,
+) -> replay.Tick:
+    """Do everything that is due at `as_of`: take in every window that has closed by then, commit each, and publish.
+
+    `source` is the table (path, folder or object) to which rows and labels are added; `labels` is a table of labels of
+    its own (id, label, label time). `as_of` is an ISO instant or, with row-count windows, a number of rows; empty means
+    all windows that are full. The other arguments are those of `replay`. Calling again with nothing new does nothing.
+
+    The champion is published to each target of `[serving]` after the last commit, at every run, so a target that
+    failed is tried again. Raises a `PitstopError` for input that cannot be used, and `ReleaseTargetError` where a model
+    could not be published; what was taken in is then kept.
+    """
+    targets = targets_of(spec.serving)
+    if targets and not spec.trains:
+        msg = (
+            "[serving] names a target, but no model is trained here that could be published; add a trainer and a label"
+        )
+        raise SpecError(msg)
+
+    def publish(publication: Publication) -> None:
+        for target in targets:
+            target.publish(publication, spec.serving, Path(base))
+
+    return replay.run(
+        home,
+        spec=spec,
+        source=source,
+        labels=labels,
+        as_of=as_of,
+        start=start,
+        base=base,
+        progress=progress,
+        publish=publish if targets else None,
+    )
