@@ -17,9 +17,9 @@ from pitstop.records.identity import artifact_id
 ONSET_WINDOWS = 7
 # After this many windows without an alarm of its own, an incident has recovered; a later alarm opens a new one.
 QUIET_WINDOWS = 28
-# A change that stays crosses its threshold again every few windows; it is told again after this many, soon enough for
-# its incident to stay open.
-REPEAT_WINDOWS = 14
+# A change that stays crosses its threshold again every few windows; it is told again after this many, once a week by
+# days, soon enough for its incident to stay open.
+REPEAT_WINDOWS = 7
 
 
 @dataclass(frozen=True)

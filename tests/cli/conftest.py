@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -10,12 +11,15 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pitstop.cli.main import run as run_command_line
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS, ROWS_PER_DAY, TURN = 196, 10, 126
@@ -52,8 +56,6 @@ release = 20.0
 start = "2024-03-25"
 """
 
-ENTRY = "from pitstop.cli.main import run; run()"
-
 
 @dataclass(frozen=True)
 class Ran:
@@ -71,18 +73,17 @@ class Ran:
 
 @pytest.fixture(scope="session")
 def pitstop() -> Callable[..., Ran]:
-    """Run `pitstop WORDS` to its end."""
+    """Run `pitstop WORDS` to its end, in this process: starting one costs more than most of these commands."""
 
-    def run(*words: str | Path, entry: str = ENTRY) -> Ran:
-        done = subprocess.run(  # noqa: S603 - our own program, words from the test
-            [sys.executable, "-c", entry, *map(str, words)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=_surroundings(),
-            timeout=300,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+    def run(*words: str | Path) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["pitstop", *map(str, words)])
+            patch.setenv("COLUMNS", "100")
+            with pytest.raises(SystemExit) as ended:
+                run_command_line()
+        code = ended.value.code
+        return Ran(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
     return run
 
@@ -92,13 +93,13 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start `pitstop WORDS` and go on; what still runs at the end of the test is ended."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(*words: str | Path, entry: str = ENTRY) -> subprocess.Popen[str]:
-        process = subprocess.Popen(  # noqa: S603 - as above
-            [sys.executable, "-c", entry, *map(str, words)],
+    def start(*words: str | Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from pitstop.cli.main import run; run()", *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=_surroundings(),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
         running.append(process)
@@ -109,11 +110,6 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         with process:
             if process.poll() is None:
                 process.kill()
-
-
-def _surroundings() -> dict[str, str]:
-    """Return an environment in which the output is that of a pipe 100 columns wide."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", "NO_COLOR": "1"}
 
 
 @pytest.fixture(scope="session")

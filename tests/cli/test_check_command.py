@@ -68,6 +68,14 @@ def test_the_page_is_written_whole(tmp_path: Path) -> None:
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.parquet", "c.parquet", "page.html"]
 
 
+def test_the_page_says_what_could_not_be_compared(tmp_path: Path) -> None:
+    for name, rows in (("a", 1000), ("b", 12)):
+        pq.write_table(pa.table({"wear": np.random.default_rng(1).normal(size=rows)}), tmp_path / f"{name}.parquet")
+    page = tmp_path / "page.html"
+    RUNNER.invoke(APP, [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet"), "--html", str(page)])
+    assert "distributions are compared from 30 rows on" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("more", "kind"), [(["--fail-on", "never"], SpecError), ([], UnreadableTableError)])
 def test_errors_are_typed(tmp_path: Path, more: list[str], kind: type[Exception]) -> None:
     result = RUNNER.invoke(APP, [written(tmp_path / "a.parquet"), str(tmp_path / "none.parquet"), *more])

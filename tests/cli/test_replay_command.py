@@ -49,7 +49,7 @@ def test_json_has_the_promised_keys_and_nothing_beside_it(replayed: tuple[Any, P
 
 def test_the_numbers_agree_with_each_other(replayed: tuple[Any, Path]) -> None:
     found = replayed[0].document
-    assert sum(row["rows"] for row in found["periods"]) == 1120
+    assert sum(row["rows"] for row in found["periods"]) == 980
     for policy in POLICIES:
         total = found["totals"][policy]
         assert total["value"] == pytest.approx(sum(row["value"][policy] for row in found["periods"]) - total["cost"])
@@ -100,7 +100,7 @@ def test_a_finished_home_says_the_same_again_as_a_table(
     [
         (["nowhere.csv"], "nowhere.csv"),
         (["loans.csv", "--spec", "nowhere.toml"], "nowhere.toml"),
-        (["loans.csv", "--start", "2031-01-01"], "2031-01-01"),
+        (["loans.csv", "--start", "2031-01-06"], "2031-01-06"),
         (["loans.csv", "--start", "soon"], "soon"),
         (["loans.csv", "--html", "nowhere/report.html"], "--html"),
         (["loans.csv", "--html", "."], "folder"),
@@ -124,6 +124,7 @@ def test_what_cannot_be_used_is_one_sentence_and_exit_code_2(
     assert {path.name for path in loans.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_at_once_and_the_next_call_goes_on(
     started: Callable[..., subprocess.Popen[str]], loans: Path, tmp_path: Path
 ) -> None:

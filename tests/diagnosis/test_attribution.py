@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_suspects_are_all_features_by_falling_suspicion(importance: dict[str, fl
     ranked = rank_features(importance, moved)
     assert sorted(item.column for item in ranked) == sorted(moved)
     suspicion = [item.importance * item.distance for item in ranked]
-    assert all(a >= b - 1e-12 for a, b in zip(suspicion, suspicion[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(suspicion))
     assert sum(item.importance for item in ranked) == pytest.approx(1.0)
     assert sum(item.share for item in ranked) == pytest.approx(1.0 if max(suspicion) > 0 else 0.0)
 

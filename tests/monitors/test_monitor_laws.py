@@ -46,7 +46,7 @@ class Positional(FeatureDrift):
     name = "positional"
 
     def signals(self, baseline: Any, window: WindowCounts) -> tuple[Signal, ...]:
-        column = next(iter(window.profile.features))
+        column = next(iter(baseline.features))
         return (Signal("nulls", column, float(window.profile.features[column].nulls)),)
 
 

@@ -129,7 +129,8 @@ class Run:
 def make_history(days: int = 55, rows: int = 40, seed: int = 0, turns: tuple[int, ...] = (20,)) -> pa.Table:
     """Return rows whose relation of `x1` to the label turns round on each day of `turns`.
 
-    Positive labels come after about two days, negative ones after about four.
+    Positive labels come after about two days, negative ones after about four. From day 47 on a
+    pipeline loses half of `x2`.
     """
     random = np.random.default_rng(seed)
     at = np.sort(random.uniform(0, days, days * rows))
@@ -146,7 +147,7 @@ def make_history(days: int = 55, rows: int = 40, seed: int = 0, turns: tuple[int
             "id": pa.array([f"r{number}" for number in range(len(at))]),
             "at": instants(at),
             "x1": pa.array(x1, mask=random.random(len(at)) < 0.02),
-            "x2": pa.array(x2),
+            "x2": pa.array(x2, mask=(random.random(len(at)) < 0.5) & (at >= 47)),
             "kind": pa.array(np.array(["a", "b", "c", "d"])[kind]),
             "label": pa.array(label.astype(np.int64)),
             "known_at": instants(at + delay),
@@ -205,6 +206,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """Return a folder to replay in."""
     folder = tmp_path_factory.mktemp("workshop")
     (folder / "trainer.py").write_text(TRAINER)
+    (folder / "spec.toml").write_text(SPEC.replace("PYTHON", sys.executable))
     return Workshop(folder)
 
 

@@ -33,7 +33,7 @@ def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
 
 
 def changed_after(table: pa.Table, day: str) -> pa.Table:
-    """Return the history with every label that comes at or after a day turned round, and every later row made strange."""
+    """Return the history with labels that come at or after a day turned round, and later rows made strange."""
     unknown, unborn = later(table, "known_at", day), later(table, "at", day)
     table = with_column(table, "label", pc.if_else(unknown, pc.subtract(1, table["label"]), table["label"]))
     table = with_column(table, "x1", pc.if_else(unborn, 99.0, table["x1"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -39,7 +38,7 @@ def test_rows_in_another_order_give_the_same_artifacts(
     "steps",
     [
         ("2024-01-10", "2024-01-17", "2024-01-28", "2024-02-11", "2024-02-13", "2025-01-01"),
-        pytest.param(tuple(f"2024-01-{day:02}" for day in range(2, 32)) + ("2025-01-01",), marks=pytest.mark.slow),
+        pytest.param((*(f"2024-01-{day:02}" for day in range(2, 32)), "2025-01-01"), marks=pytest.mark.slow),
     ],
     ids=["some", "daily"],
 )

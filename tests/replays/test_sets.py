@@ -24,9 +24,9 @@ from pitstop.records.template import template
 from pitstop.replays.replay import replay
 
 DATA = Path(os.environ.get("PITSTOP_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-# How much more than the better rival's bill (losses and releases together) Pitstop's may be. The wrong rival's is 5%
-# more on elec2, 80% more on bike_sharing.
-MARGIN = 0.03
+# How much more than the better rival's bill (losses and releases together) Pitstop's may be: what proving each release
+# first may cost. On bike_sharing a stale model is soon useless, so the days of proof cost more than on elec2.
+MARGINS = {"elec2": 0.01, "bike_sharing": 0.08}
 
 
 def shared(name: str, every: int = 1) -> pa.Table:
@@ -47,17 +47,17 @@ def replayed(table: pa.Table, folder: Path, *, drop: tuple[str, ...] = ()) -> di
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["elec2", "bike_sharing"])
-def test_a_drifting_set_costs_hardly_more_than_under_the_better_of_never_and_every_period(
-    name: str, tmp_path: Path
-) -> None:
-    totals = replayed(shared(name), tmp_path)["totals"]
-    never, monthly, ours = (totals[policy] for policy in ("never", "monthly", "pitstop"))
-    # Points until the user knows the money: an error costs, so values are bills with a minus.
-    bill, better = -ours["value"], -max(never["value"], monthly["value"])
-    assert monthly["value"] > never["value"], "this set drifts: that much is known beforehand"
-    assert bill <= better * (1 + MARGIN), totals
-    assert 0 < ours["retrains"] < monthly["retrains"], totals
+@pytest.mark.parametrize("name", sorted(MARGINS))
+def test_on_a_drifting_set_fewer_releases_do_nearly_as_well_as_one_every_period(name: str, tmp_path: Path) -> None:
+    document = replayed(shared(name), tmp_path)
+    never, monthly, ours = (document["totals"][policy] for policy in ("never", "monthly", "pitstop"))
+    gain, possible = (abs(policy["mean_metric"] - never["mean_metric"]) for policy in (ours, monthly))
+    assert (ours["mean_metric"] > never["mean_metric"]) == document["higher_is_better"]
+    assert gain >= possible * 2 / 3, document["totals"]
+    assert 0 < ours["retrains"] <= 0.7 * monthly["retrains"], document["totals"]
+    # Points until the user knows the money: an error costs, so values are bills with a minus, costs included.
+    assert ours["value"] >= never["value"], document["totals"]
+    assert -ours["value"] <= -max(never["value"], monthly["value"]) * (1 + MARGINS[name]), document["totals"]
 
 
 @pytest.mark.slow

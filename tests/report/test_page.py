@@ -18,7 +18,7 @@ from pitstop.report import formats
 from pitstop.report.markup import VOID, Markup, element, escaped, printable
 from pitstop.report.narrative import headline, summary
 from pitstop.report.page import replay_frame, replay_page
-from pitstop.report.story import DecisionRow, IncidentCard, PeriodRow, ReplayStory, Totals
+from pitstop.report.story import DecisionRow, IncidentCard, PeriodRow, ReleaseMark, ReplayStory, Totals
 
 # No deadline: a busy machine is not a defect of the code under test.
 QUICK = settings(max_examples=40, deadline=None)
@@ -293,6 +293,44 @@ def test_the_summary_tells_decay_incident_releases_optimum_and_price(hotel_story
     assert "2016-01-29, 2016-03-18, 2016-09-02 and 2016-12-09" in text
     assert "between 310 and 6,400 EUR" in text
     assert "72,867 EUR were possible" in text
+
+
+def test_a_rollback_is_told_as_one(hotel_story: ReplayStory) -> None:
+    why = "proven worse on 2,830 rows; the model before it serves again"
+    back = ReleaseMark("2016-09-27", "v3", why, 23960, 51, "2016-09", instead_of="v4")
+    story = replace(hotel_story, releases=(*hotel_story.releases[:3], back))
+    told = " ".join(summary(story))
+    assert "3 models released: 2016-01-29, 2016-03-18 and 2016-09-02. Rolled back: 2016-09-27 (v4 to v3)." in told
+    text = "".join(read(replay_page(story)).texts)
+    assert f"2016-09-27 · rolled back to v3 · v4 was {why}" in text
+    only = replace(hotel_story, releases=(back,) * 3)
+    assert "3 releases were rolled back." in " ".join(summary(only))
+
+
+def test_an_incident_about_the_error_is_open_and_others_are_a_line(hotel_story: ReplayStory) -> None:
+    heads = re.findall(r'<details class="incident"( open="")?>.*?<h3>(.*?)</h3>', replay_page(hotel_story))
+    opened = {head: bool(mark) for mark, head in heads}
+    assert opened["The model&#x27;s error rose by 14 points"]
+    assert not opened["Bookings through agents grew from 31% to 49%"]
+    assert len(opened) == len(hotel_story.incidents)
+    page = replay_page(hotel_story)
+    assert page.count("The model&#x27;s error rose by 14 points") == 1, "the headline is not said again below it"
+    assert "Before and after: lead_time and market_segment" in page
+
+
+def test_alarms_say_what_changed_and_are_folded(hotel_story: ReplayStory) -> None:
+    first = hotel_story.incidents[0]
+    alarm = replace(first.alarms[0], change="the model's error: 20.0% → 34.1%", amount="+14.1 points")
+    page = replay_page(replace(hotel_story, incidents=(replace(first, alarms=(alarm,)),)))
+    assert {"the model's error: 20.0% → 34.1%", "+14.1 points"} <= set(read(page).texts)
+    assert "<details><summary>1 alarm</summary>" in page
+
+
+def test_no_line_breaks_inside_a_date(hotel_story: ReplayStory) -> None:
+    page = replay_page(hotel_story)
+    lede = page[page.index('<p class="lede">') : page.index('<ul class="cards">')]
+    assert len(re.findall(r'<span class="whole">\d{4}-\d{2}(?:-\d{2})?</span>', lede)) >= 8
+    assert not re.search(r"\d{4}-\d{2}", re.sub(r'<span class="whole">.*?</span>', "", lede))
 
 
 def test_lower_is_better_turns_the_words_round(hotel_story: ReplayStory) -> None:

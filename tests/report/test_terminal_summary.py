@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from pitstop.report import formats
-from pitstop.report.story import AlarmRow, IncidentCard, PeriodRow, ReplayStory, Totals
+from pitstop.report.story import AlarmRow, IncidentCard, PeriodRow, ReleaseMark, ReplayStory, Totals
 from pitstop.report.terminal import ReplayTable, replay_summary
 
 
@@ -104,3 +104,42 @@ def test_extreme_sums_stay_in_the_table(value: float | None) -> None:
     console = Console(file=io.StringIO(), width=80)
     lines = console.render_lines(ReplayTable(story), pad=False)
     assert all(sum(segment.cell_length for segment in line) <= 80 for line in lines)
+
+
+def lines_below(title: str, text: str) -> list[str]:
+    lines = text.splitlines()
+    start = lines.index(title) + 1
+    return lines[start : lines.index("", start)]
+
+
+@pytest.mark.parametrize("width", [50, 80, 140])
+def test_releases_and_incidents_are_one_line_each(hotel_story: ReplayStory, width: int) -> None:
+    text = printed(hotel_story, width)
+    assert [line.split()[0] for line in lines_below("Releases", text)] == [item.at for item in hotel_story.releases]
+    assert [line.split()[0] for line in lines_below("Incidents", text)] == [item.at for item in hotel_story.incidents]
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_a_long_name_is_cut_and_its_numbers_are_not(hotel_story: ReplayStory, width: int) -> None:
+    brief = f"{'previous_bookings_not_canceled ' * 4}outside its usual range: 0.6% → 10.5%"
+    long = replace(hotel_story.incidents[0], brief=brief)
+    (line,) = lines_below("Incidents", printed(replace(hotel_story, incidents=(long,)), width))
+    assert line.endswith("…: 0.6% → 10.5%")
+    assert len(line) == width
+
+
+def test_a_rollback_is_called_one(hotel_story: ReplayStory) -> None:
+    why = "proven worse on 2,830 rows; the model before it serves again"
+    back = ReleaseMark("2016-09-27", "v5", why, 23960, 51, "2016-09", instead_of="v6")
+    text = printed(replace(hotel_story, releases=(*hotel_story.releases[:3], back)), 100)
+    assert lines_below("Releases", text)[-1] == "  2016-09-27  rolled back to v5  v6 was proven worse on 2,830 rows"
+
+
+def test_in_a_crowd_those_that_need_a_person_stay(hotel_story: ReplayStory) -> None:
+    first, quiet = hotel_story.incidents[:2]
+    crowd = (replace(first, brief="the model's error: 1% → 2%"), *[replace(quiet, brief=f"b{n}") for n in range(20)])
+    text = printed(replace(hotel_story, incidents=crowd), 100)
+    shown = lines_below("Incidents", text)
+    assert "the model's error: 1% → 2%" in shown[0]
+    assert [line.split()[-1] for line in shown[1:-1]] == [f"b{n}" for n in range(9, 20)]
+    assert shown[-1] == "  and 9 more, in the report"

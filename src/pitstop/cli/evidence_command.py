@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pitstop.cli.journal_command import checked
 from pitstop.errors import PackError, StoreError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def gather(home: Home, model: str, as_of: str = "") -> Facts:
         artifacts=tuple(Artifact(item.id, item.kind, item.at, item.caused_by, item.content) for item in kept),
         windows=tuple(sorted(set(rows))),
         start=min(begun, default=None),
-        journal=home.verify(),
+        journal=checked(home),
     )
 
 

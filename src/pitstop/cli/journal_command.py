@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pitstop.errors import JournalError
+
 if TYPE_CHECKING:
     from pitstop.journal.verification import Verification
+    from pitstop.store.home import Home
 
 journal = typer.Typer(name="journal", no_args_is_help=True, help="The tamper-evident record of what ran, and why.")
 
@@ -30,9 +33,9 @@ def verify(
     from pitstop.store.home import Home  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
     with Home.open(home, read_only=True) as kept:
-        entries = kept.journal()
         checkpoints = len(kept.checkpoints())
-        found = kept.verify(rows=rows)
+        found = checked(kept, rows=rows)
+        entries = kept.journal() if found.ok else ()
     first = f"{entries[0].kind} {entries[0].id}" if entries else ""
     sentence = said(found, first)
     if as_json:
@@ -59,11 +62,22 @@ def verify(
         raise typer.Exit(1)
 
 
+def checked(home: Home, *, rows: bool = False) -> Verification:
+    """Check a home's journal; an entry that cannot even be read as one is a fault like any other."""
+    from pitstop.journal.merkle import CompactRange  # noqa: PLC0415 - as above
+    from pitstop.journal.verification import Fault, Verification  # noqa: PLC0415 - as above
+
+    try:
+        return home.verify(rows=rows)
+    except JournalError as error:
+        return Verification(0, CompactRange().root, 0, (Fault("content", 0, 0, str(error)),))
+
+
 def said(found: Verification, first: str) -> str:
     """Return what a check found, in plain words. `first` names the journal's first entry."""
     if not found.ok:
         count = len(found.faults)
-        return f"The journal does NOT verify: {count} {'fault' if count == 1 else 'faults'} in {found.size:,} entries."
+        return f"The journal does NOT verify: {count} {'fault' if count == 1 else 'faults'}."
     if not found.size:
         return "The journal is empty: nothing is recorded here yet."
     if not found.signed_size:

@@ -33,8 +33,10 @@ def progress_bar(text: str, *, kept: bool = True) -> Iterator[Report]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    console = Console(stderr=True)
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        # In a log file a bar is noise.
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(text, total=None)
 
             def report(name: str, done: int, total: int) -> None:

@@ -47,7 +47,20 @@ def keep_growth(incident: Incident, at: int, window: int, cause: Mapping[str, An
 
 def keep_transaction(transaction: Transaction) -> Kept:
     """Return the artifact of a ledger transaction; amounts as text, exact."""
-    lines = [{**asdict(line), "amount": str(line.amount)} for line in transaction.postings]
+    # By hand: `asdict` copies deeply, and a window has hundreds of lines.
+    lines = [
+        {
+            "id": line.id,
+            "at": line.at,
+            "window": line.window,
+            "account": line.account,
+            "amount": str(line.amount),
+            "currency": line.currency,
+            "rows": line.rows,
+            "caused_by": line.caused_by,
+        }
+        for line in transaction.postings
+    ]
     first = transaction.postings[0]
     content = {"id": transaction.id, "kind": transaction.kind, "currency": transaction.currency, "postings": lines}
     return Kept("transaction", transaction.id, first.at, first.caused_by, content)

@@ -154,6 +154,7 @@ class Loop:
         if len(log) == 0:
             msg = f"no row lies before the start, {self.calendar.name_instant(as_of)}; set a later [replay] start"
             raise EmptyTableError(msg)
+        self.upkeep.require_labels(as_of)
         known = log.label_at < as_of
         table = log.features(np.arange(len(log)))
         if self.spec.columns.label is not None:
@@ -323,8 +324,7 @@ class Loop:
         if self.models is not None and champion is not None:
             others = self.log.at[rows] < champion.at
             if others.any():
-                candidate = self.upkeep.candidates[self.upkeep.champion]
-                asked = self.models.predict(candidate.id, self.log.features(rows[others]))
+                asked = self.models.predict(champion.model, self.log.features(rows[others]))
                 scores[others], decided[others] = asked.scores, asked.decided
         return Predictions(scores, decided)
 
@@ -380,10 +380,8 @@ class Loop:
             cause = diagnose(incident, self.alarms, baseline, self.recent, self.calendar)
             self.causes[incident.id] = cause
             content = cause.to_json()
-            if touched[incident.id]:
-                kept.append(keep_incident(incident, content))
-            else:
-                kept.append(keep_growth(incident, at, counts.window, content))
+            new = touched[incident.id]
+            kept.append(keep_incident(incident, content) if new else keep_growth(incident, at, counts.window, content))
         return kept
 
     def opens_period(self, window: int) -> bool:

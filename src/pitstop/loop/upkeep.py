@@ -110,6 +110,15 @@ class Upkeep:
         self.log.fresh_score.values[rows] = found.scores
         self.log.fresh_class.values[rows] = found.decided
 
+    def require_labels(self, as_of: int) -> None:
+        """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
+        if self.models is not None and not len(self._training_rows(as_of)):
+            msg = (
+                f"no label is known before {self.calendar.name_instant(as_of)}, so no model can be fitted; "
+                "set a later [replay] start, or name a label time that comes earlier"
+            )
+            raise EmptyTableError(msg)
+
     # A new period.
 
     def open_period(self, period: int, as_of: int, chain: str, caused_by: tuple[str, ...]) -> Change:
@@ -122,9 +131,12 @@ class Upkeep:
         if self.models is None:
             return Change(tuple(kept), decisions=(decision,))
         # A candidate is fitted on its grid, and whenever one is to be released.
-        if now % self.spec.policy.fit_every == 0 or decision.action == "retrain":
+        due = now % self.spec.policy.fit_every == 0 or decision.action == "retrain"
+        # A recipe that looks back a few periods finds nothing where no label came for as long.
+        possible = due and len(self._training_rows(as_of)) > 0
+        if possible:
             kept.append(self._ask(now, as_of, chain))
-        if decision.action != "retrain":
+        if decision.action != "retrain" or not possible:
             return Change(tuple(kept), decisions=(decision,))
         return replace(self._enter(now, as_of, decision, kept), decisions=(decision,))
 
@@ -287,17 +299,14 @@ class Upkeep:
 
     # Pieces.
 
+    def _training_rows(self, as_of: int) -> Ints:
+        recipe = parse_recipe(self.spec.policy.recipe)
+        return np.flatnonzero(recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of))
+
     def _ask(self, number: int, as_of: int, chain: str) -> Kept:
         """Have the candidate of a period fitted in the background."""
         assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
-        recipe = parse_recipe(self.spec.policy.recipe)
-        rows = np.flatnonzero(recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of))
-        if not len(rows):
-            msg = (
-                f"no label is known before {self.calendar.name_instant(as_of)}, so no model can be fitted; "
-                "set a later [replay] start, or name a label time that comes earlier"
-            )
-            raise EmptyTableError(msg)
+        rows = self._training_rows(as_of)
         self.candidates[number] = self._challenge(as_of, chain, len(rows))
         self.fit_rows[number] = len(rows)
         self.models.ask(self.candidates[number], self.log.features(rows, label=True))

@@ -21,6 +21,8 @@ from pitstop.statistics.expected import cbpe
 Z = 1.96
 # Realised and expected error of the same labelled rows may differ by this many standard errors (two-sided 0.27%).
 CONTRADICTION = 3.0
+# And a difference of fewer points of error than this does not make an estimate useless.
+SMALLEST_CONTRADICTION = 0.03
 MIN_LABELLED = 30
 
 
@@ -103,7 +105,7 @@ def believable(baseline: Baseline, outcomes: OutcomeProfile) -> str | None:
     # The calibrator's own uncertainty counts as much again as that of the reference it was fitted on.
     reference = max(baseline.outcomes.labelled, 1)
     error = math.sqrt(spread * (1 + rows / reference))
-    if abs(wrong - expected) <= CONTRADICTION * error:
+    if abs(wrong - expected) <= max(CONTRADICTION * error, SMALLEST_CONTRADICTION * rows):
         return None
     return (
         f"labels contradict it: {wrong / rows:.1%} of {rows:.0f} labelled rows were wrong, "

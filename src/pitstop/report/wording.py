@@ -78,7 +78,7 @@ def _fault(alarm: Alarm) -> str:
 
 def _ends(alarm: Alarm) -> tuple[str, str]:
     if alarm.kind == "volume":
-        return formats.size(round(alarm.expected)), formats.size(round(alarm.observed))
+        return formats.count(round(alarm.expected)), formats.count(round(alarm.observed))
     return f"{alarm.expected:.1%}", f"{alarm.observed:.1%}"
 
 
