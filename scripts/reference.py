@@ -12,6 +12,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterator
@@ -41,6 +42,11 @@ def docstring(thing: object) -> str:
         msg = f"{thing!r} is public and has no docstring"
         raise SystemExit(msg)
     return text
+
+
+def signature_of(thing: Callable[..., Any]) -> str:
+    """Return a signature; a function that is a default shows without its address, which differs in every run."""
+    return re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", str(inspect.signature(thing)))
 
 
 def written_type(hint: Any) -> str:
@@ -150,7 +156,7 @@ def public_name(name: str) -> Iterator[str]:
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         shown = f"class {name}({', '.join(base.__name__ for base in thing.__bases__)})"
     else:
-        shown = f"{name}{inspect.signature(thing)}"
+        shown = f"{name}{signature_of(thing)}"
     yield f"```text\n{shown}\n```"
     yield docstring(thing)
     if not inspect.isclass(thing):
@@ -159,7 +165,7 @@ def public_name(name: str) -> Iterator[str]:
         if member.startswith("_") or not (callable(value) or isinstance(value, property | classmethod | staticmethod)):
             continue
         method = getattr(thing, member)
-        shown = member if isinstance(value, property) else f"{member}{inspect.signature(method)}"
+        shown = member if isinstance(value, property) else f"{member}{signature_of(method)}"
         yield f"### `{name}.{shown}`"
         yield docstring(value if isinstance(value, property) else method)
 

@@ -78,9 +78,7 @@ CASES = {
     "missing label": Case(lambda table: table.drop_columns(["label"]), MissingColumnError, ("'label'",)),
     "empty": Case(lambda table: table.slice(0, 0), EmptyTableError, ("no rows",)),
     "one row": Case(lambda table: table.slice(0, 1), SpecError, ("2024-01-13", "--start")),
-    "no time": Case(
-        lambda table: one_value(table, "at", 9, None), ColumnValueError, ("'at'", "row 9", "fill them in")
-    ),
+    "no time": Case(lambda table: one_value(table, "at", 9, None), ColumnValueError, ("'at'", "row 9", "fill them in")),
     "unparsable time": Case(lambda table: as_text(table, 7, "yesterday"), ColumnValueError, ("'at'", "row 7")),
     "mixed time zones": Case(
         lambda table: as_text(table, 5, "2024-01-01T03:00:00"), ColumnValueError, ("'at'", "row 5")
@@ -221,9 +219,7 @@ def test_without_any_label_no_model_can_be_fitted(
         assert home.verify(rows=True).ok
 
 
-def test_a_label_for_an_unknown_id_is_named(
-    workshop: Any, spec: ModelSpec, history: Maker, tmp_path: Path
-) -> None:
+def test_a_label_for_an_unknown_id_is_named(workshop: Any, spec: ModelSpec, history: Maker, tmp_path: Path) -> None:
     table = history(days=20)
     labels = one_value(table.select(["id", "label", "known_at"]), "id", 6, "ghost")
     with pytest.raises(ColumnValueError, match=r"row 6.*'ghost'"):
@@ -237,7 +233,9 @@ def test_a_label_for_an_unknown_id_is_named(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_changed_specification_is_refused_by_its_home(small: Any, workshop: Any, spec: ModelSpec, history: Maker) -> None:
+def test_a_changed_specification_is_refused_by_its_home(
+    small: Any, workshop: Any, spec: ModelSpec, history: Maker
+) -> None:
     assert small.artifacts
     before = contents(workshop.folder / "small")
     other = replace(spec, costs=replace(spec.costs, release=7.0))

@@ -69,7 +69,9 @@ def without_later_labels(table: pa.Table) -> pa.Table:
 
 
 def with_dead_columns(table: pa.Table) -> pa.Table:
-    dead = blanked(changed(table, "x2", pa.array(np.full(table.num_rows, 3.5))), "x1", np.full(table.num_rows, True))
+    dead = blanked(
+        changed(table, "x2", pa.array(np.full(table.num_rows, 3.5))), "x1", np.ones(table.num_rows, dtype=bool)
+    )
     return changed(dead, "kind", pa.array([f"only {number}" for number in range(table.num_rows)]))
 
 

@@ -112,6 +112,11 @@ class Models:
         """Wait until no fit is running; how they ended is said where the model is asked for."""
         wait(self._pending.values())
 
+    def ended_well(self, challenger_id: str) -> bool:
+        """Return whether a challenger's fit is over and gave a model."""
+        fit = self._pending.get(challenger_id)
+        return fit is not None and fit.done() and fit.exception() is None
+
     def model(self, challenger_id: str) -> Model:
         """Return a challenger's model: wait for its fit, or read it from the store. Raises `TrainingError`."""
         if challenger_id in self._pending:

@@ -329,9 +329,13 @@ class Upkeep:
         self.digests[candidate.id] = self.models.model(candidate.id).digest
 
     def wait(self) -> None:
-        """Wait for fits that still run, whether they end well or not."""
-        if self.models is not None:
-            self.models.wait()
+        """Wait for fits that still run; those that end well are kept, so that none is asked for again on other labels."""
+        if self.models is None:
+            return
+        self.models.wait()
+        for number, item in self.candidates.items():
+            if item.id not in self.digests and self.models.ended_well(item.id):
+                self._finish(number)
 
     def _settle(self, as_of: int, kept: list[Kept]) -> None:
         """Wait for fits still running; a failed one leaves a record and no candidate."""

@@ -42,7 +42,7 @@ def replay_page(story: ReplayStory) -> str:
     lede = (element("p", {"class": "lede"}, _unbroken(sentence)) for sentence in _paragraphs(summary(story)))
     head = [eyebrow, element("h1", None, headline(story)), *lede, _cards(story)]
     sections = [section for section in _sections(story) if section is not None]
-    return document(f"{story.model} · Pitstop replay", head, sections, story.data_note)
+    return document(f"{story.model} · Pitstop replay", head, sections, "")
 
 
 def replay_frame(story: ReplayStory) -> str:
@@ -85,7 +85,7 @@ def period_table(story: ReplayStory) -> Markup:
 def _sections(story: ReplayStory) -> list[Section | None]:
     unit = story.period_unit
     return [
-        Section("table", f"Every {unit}, every policy", (period_table(story), replay_figures.metric_figure(story))),
+        Section("table", f"Every {unit}, every policy", (replay_figures.metric_figure(story), period_table(story))),
         _performance(story),
         _value(story),
         _incidents(story),
@@ -102,8 +102,8 @@ def _performance(story: ReplayStory) -> Section | None:
     note = element(
         "p",
         None,
-        "The estimate was made without labels, on the day itself; the realised value came later, with them. "
-        "Where the assumption of the estimate failed, it was withdrawn.",
+        "The estimate was made before the labels came, the realised value is with them. "
+        "Where labels contradicted what the estimate assumes, it was withdrawn.",
     )
     parts = [note, replay_figures.band_figure(story)]
     if story.releases:

@@ -1,0 +1,50 @@
+"""Labels in a table of their own: late, repeated and corrected, taken in at once or in steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pitstop.records.spec import ModelSpec
+from pitstop.replays.replay import run
+
+Maker = Callable[..., pa.Table]
+
+
+@pytest.fixture(scope="module")
+def tables(history: Maker) -> tuple[pa.Table, pa.Table]:
+    """Return predictions, and labels: every ninth comes again a day later, every seventh is corrected after two."""
+    table = history(days=40)
+    labels = table.select(["id", "label", "known_at"])
+    number = pa.array(range(table.num_rows))
+    days = {"again": (9, 1, labels["label"]), "corrected": (7, 2, pc.subtract(1, labels["label"]))}
+    parts = [labels]
+    for every, later, values in days.values():
+        chosen = pc.equal(pc.subtract(number, pc.multiply(pc.divide(number, every), every)), 0)
+        moved = pc.add(labels["known_at"], pa.scalar(later * 86_400_000_000, pa.duration("us")))
+        parts.append(pa.table({"id": labels["id"], "label": values, "known_at": moved}).filter(chosen))
+    return table.drop_columns(["label", "known_at"]), pa.concat_tables(parts)
+
+
+def test_corrections_are_booked_and_steps_do_not_matter(
+    tables: tuple[pa.Table, pa.Table], workshop: Any, spec: ModelSpec
+) -> None:
+    predictions, labels = tables
+    for name, steps in (("once", ("2025-01-01",)), ("steps", ("2024-01-15", "2024-01-20", "2024-01-26", "2025-01-01"))):
+        for as_of in steps:
+            run(
+                workshop.folder / f"labels-{name}",
+                spec=spec,
+                source=predictions,
+                labels=labels,
+                as_of=as_of,
+                base=workshop.folder,
+            )
+    once, stepped = workshop.artifacts("labels-once"), workshop.artifacts("labels-steps")
+    assert stepped == once
+    booked = [content["kind"] for _, kind, _, content in once if kind == "transaction"]
+    assert booked.count("correction") > 10
