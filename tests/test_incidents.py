@@ -80,7 +80,8 @@ STREAM = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40), MONITORS), ma
 @given(STREAM)
 def test_every_alarm_is_in_one_incident_and_ids_never_change(steps: list[tuple[int, int, str]]) -> None:
     incidents: tuple[Incident, ...] = ()
-    window, alarms = 100, []
+    window = 100
+    alarms: list[str] = []
     for wait, back, monitor in steps:
         window += wait
         item = alarm(window, window - back, monitor, observed=0.2 + len(alarms) / 100)

@@ -60,7 +60,9 @@ def test_a_calibrator_is_a_rising_probability_of_every_score(rows: int, seed: in
 
 def test_one_outcome_only_leaves_scores_as_they_are() -> None:
     scores = np.linspace(0, 1, 200)
-    assert np.array_equal(calibrate(outcomes(scores, np.ones(200, dtype=bool))), score_values())
+    found = calibrate(outcomes(scores, np.ones(200, dtype=bool)))
+    assert found is not None
+    assert np.array_equal(found, score_values())
 
 
 def test_draws_are_repeatable_and_spread_like_the_calibrator() -> None:
@@ -68,7 +70,9 @@ def test_draws_are_repeatable_and_spread_like_the_calibrator() -> None:
     assert few is not None
     assert many is not None
     assert few.shape == many.shape == (DRAWS, STEPS + 1)
-    assert np.array_equal(few, calibrator_draws(drawn(200)))
+    again = calibrator_draws(drawn(200))
+    assert again is not None
+    assert np.array_equal(few, again)
     assert few.std(axis=0).mean() > 3 * many.std(axis=0).mean()
     assert calibrator_draws(OutcomeProfile.empty(LAYOUT)) is None
 

@@ -114,6 +114,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_step_loses_nothing_acknowledged_and_shows_nothing_half_written(tmp_path: Path) -> None:
     # A helper imports everything once and forks a writer for each line, so that a run costs milliseconds.
     steps = (*range(1, 12), 14, 99)

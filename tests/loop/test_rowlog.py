@@ -90,11 +90,11 @@ def test_batches_are_the_whole(batches: list[list[Any]]) -> None:
 @pytest.mark.parametrize("again", [["id3", "id1"], ["id3", "id3"]], ids=["logged before", "twice in the batch"])
 def test_a_repeated_id_is_refused_before_anything_changes(again: list[str]) -> None:
     log = logged([[(1.0, "a"), (2.0, "b")]])
-    before = (len(log), log.at.copy(), log.values("x").copy(), log.values("c").copy(), list(log.ids))
+    before: tuple[Any, ...] = (len(log), log.at.copy(), log.values("x").copy(), log.values("c").copy(), list(log.ids))
     rows = table([(3.0, "new"), (4.0, "a")], 3).set_column(0, "@id", pa.array(again))
     with pytest.raises(DuplicateIdError, match=again[1]):
         log.append(rows)
-    after = (len(log), log.at, log.values("x"), log.values("c"), list(log.ids))
+    after: tuple[Any, ...] = (len(log), log.at, log.values("x"), log.values("c"), list(log.ids))
     for one, other in zip(before, after, strict=True):
         assert np.array_equal(one, other)
     # Not even the word was learnt: the next batch gets the code that "new" would have taken.

@@ -128,7 +128,7 @@ def test_bad_input_is_named_and_leaves_no_trace(
     assert small.artifacts
     case = CASES[name]
     table = case.spoil(history())
-    described = replace(spec, columns=replace(spec.columns, **dict(case.columns)))
+    described = replace(spec, columns=replace(spec.columns, **dict[str, Any](case.columns)))
     with pytest.raises(case.error) as caught:
         replay(table, described, home=tmp_path / "new", base=workshop.folder)
     assert type(caught.value) is case.error
@@ -244,6 +244,7 @@ def test_a_changed_specification_is_refused_by_its_home(
     assert contents(workshop.folder / "small") == before
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_done_and_goes_on_later(
     small: Any, workshop: Any, spec: ModelSpec, history: Maker
 ) -> None:

@@ -30,6 +30,7 @@ def tables(history: Maker) -> tuple[pa.Table, pa.Table]:
     return table.drop_columns(["label", "known_at"]), pa.concat_tables(parts)
 
 
+@pytest.mark.slow
 def test_corrections_are_booked_and_steps_do_not_matter(
     tables: tuple[pa.Table, pa.Table], workshop: Any, spec: ModelSpec
 ) -> None:

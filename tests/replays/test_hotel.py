@@ -78,9 +78,8 @@ def test_the_decay_of_january_is_an_incident_that_names_the_error(walked: tuple[
         and abs((date.fromisoformat(alarms[name]["since"]) - date(2016, 1, 3)).days) <= 14
     ]
     assert found
-    served = [item for item in document["releases"] if item["stage"] == "champion"]
-    assert len(served) >= 2
-    assert date(2016, 1, 1) <= date.fromisoformat(served[1]["at"]) < END
+    served = [date.fromisoformat(item["at"]) for item in document["releases"] if item["stage"] == "champion"]
+    assert any(date(2016, 1, 1) <= day < END for day in served)
 
 
 @pytest.mark.parametrize("day", [BEFORE, AFTER], ids=str)

@@ -15,6 +15,7 @@ from pitstop.records.spec import ModelSpec
 DOCUMENT = ("alarms", "incidents", "decisions", "releases")
 # Days of the history: before any alarm, between alarms and the release, after the release.
 EARLY, BETWEEN, LATE = "2024-01-23", "2024-02-03", "2024-02-15"
+DAYS = [*(pytest.param(day, marks=pytest.mark.slow) for day in (EARLY, BETWEEN)), LATE]
 
 
 def instant(day: str) -> int:
@@ -64,7 +65,7 @@ def test_the_history_has_alarms_and_releases_on_both_sides(small: Any) -> None:
     assert len(small.until(instant(LATE))) < len(small.artifacts)
 
 
-@pytest.mark.parametrize("day", [pytest.param(EARLY, marks=pytest.mark.slow), BETWEEN, LATE])
+@pytest.mark.parametrize("day", DAYS)
 def test_what_comes_later_changes_nothing_before(
     day: str, small: Any, workshop: Any, spec: ModelSpec, history: Callable[..., pa.Table]
 ) -> None:
@@ -75,7 +76,7 @@ def test_what_comes_later_changes_nothing_before(
     assert {item[0] for item in other.artifacts} != {item[0] for item in small.artifacts}
 
 
-@pytest.mark.parametrize("day", [pytest.param(EARLY, marks=pytest.mark.slow), BETWEEN, LATE])
+@pytest.mark.parametrize("day", DAYS)
 def test_a_history_cut_at_a_day_gives_the_same_until_then(
     day: str, small: Any, workshop: Any, spec: ModelSpec, history: Callable[..., pa.Table]
 ) -> None:

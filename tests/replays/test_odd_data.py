@@ -83,11 +83,11 @@ def with_lost_columns(table: pa.Table) -> pa.Table:
 @pytest.mark.parametrize(
     ("spoil", "monitors"),
     [
-        (without_rows, {"volume"}),
-        (without_some_labels, set()),
+        pytest.param(without_rows, {"volume"}, marks=pytest.mark.slow),
+        pytest.param(without_some_labels, set(), marks=pytest.mark.slow),
         pytest.param(with_late_labels, set(), marks=pytest.mark.slow),
         pytest.param(with_one_class, set(), marks=pytest.mark.slow),
-        (without_later_labels, set()),
+        pytest.param(without_later_labels, set(), marks=pytest.mark.slow),
         pytest.param(with_dead_columns, set(), marks=pytest.mark.slow),
         (with_lost_columns, {"nulls:x1", "unseen:kind"}),
     ],
@@ -118,6 +118,7 @@ def assert_finite(value: Any) -> None:
         assert math.isfinite(value)
 
 
+@pytest.mark.slow
 def test_a_broken_pipeline_is_told_apart_from_decay(workshop: Any, spec: ModelSpec, history: Maker) -> None:
     table = with_lost_columns(history(turns=()))
     run = workshop.replay(table, spec, "broken")
@@ -141,12 +142,16 @@ def watched(table: pa.Table) -> pa.Table:
         ({"score": "score", "prediction": "said"}, {"error"}),
         pytest.param({"score": "score"}, {"error"}, marks=pytest.mark.slow),
         pytest.param({"prediction": "said"}, {"error"}, marks=pytest.mark.slow),
-        ({"score": "score", "prediction": "said", "label": None, "label_time": None}, {"nulls:x2"}),
+        pytest.param(
+            {"score": "score", "prediction": "said", "label": None, "label_time": None},
+            {"nulls:x2"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["both", "score", "prediction", "no labels"],
 )
 def test_a_model_without_a_trainer_is_only_watched(
-    columns: dict[str, str | None], kinds: set[str], workshop: Any, spec: ModelSpec, history: Maker
+    columns: dict[str, Any], kinds: set[str], workshop: Any, spec: ModelSpec, history: Maker
 ) -> None:
     described = replace(
         spec,
@@ -175,6 +180,7 @@ def regression(table: pa.Table) -> pa.Table:
     return changed(table, "label", pa.array(numbers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "make", "metric"), [("multiclass", multiclass, "accuracy"), ("regression", regression, "MAE")]
 )

@@ -56,7 +56,8 @@ def test_running_in_steps_is_replaying(
     assert told.document == small.document
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_killed_at_random_moments_it_ends_the_same(
     seed: int, small: Any, workshop: Any, spec: ModelSpec, history: Callable[..., pa.Table]
 ) -> None:

@@ -45,6 +45,7 @@ def test_a_proven_recipe_is_released_and_every_release_names_its_causes(small: A
     assert all(row["pitstop"] > row["never"] + 0.3 for row in metric[5:8])
 
 
+@pytest.mark.slow
 def test_a_better_shadow_is_promoted_while_labels_come(workshop: Any, spec: ModelSpec, history: Maker) -> None:
     # No refit agrees so well that it needs no test of its own; a period leaves a shadow time to prove itself.
     strict = with_policy(spec, agreement=0.0, recipe="last_1")
@@ -65,11 +66,11 @@ def test_a_better_shadow_is_promoted_while_labels_come(workshop: Any, spec: Mode
 
 def promotion_at(run: Any, version: int) -> int:
     """Return the instant at which a version was released."""
-    return next(
-        item[2] for item in run.of("release") if item[3]["version"] == version and item[3]["stage"] == "champion"
-    )
+    releases = [item for item in run.of("release") if item[3]["stage"] == "champion"]
+    return int(next(at for _, _, at, content in releases if content["version"] == version))
 
 
+@pytest.mark.slow
 def test_a_worse_shadow_is_retired(workshop: Any, spec: ModelSpec, history: Maker) -> None:
     # The relation turns and turns back: what was learnt in between is wrong.
     cheap = replace(spec, costs=replace(spec.costs, release=0.5))
@@ -116,6 +117,7 @@ def test_a_trainer_that_fails_once_is_recorded_and_the_loop_goes_on(
     assert serving[0] == "2024-01-13"
 
 
+@pytest.mark.slow
 def test_a_trainer_that_fails_in_the_last_period_does_not_spoil_the_replay(
     workshop: Any, spec: ModelSpec, history: Maker
 ) -> None:

@@ -329,7 +329,7 @@ class Upkeep:
         self.digests[candidate.id] = self.models.model(candidate.id).digest
 
     def wait(self) -> None:
-        """Wait for fits that still run; those that end well are kept, so that none is asked for again on other labels."""
+        """Wait for fits that still run and keep those that end well: none may be asked for again on other labels."""
         if self.models is None:
             return
         self.models.wait()

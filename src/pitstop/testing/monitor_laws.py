@@ -300,7 +300,11 @@ def _findings(monitor: Monitor, watched: Ward, windows: Sequence[WindowCounts]) 
     for stream in streams:
         pairs = [monitor.counts(stream, window) for window in watched.reference]
         k, n = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
-        limits = {"threshold": thresholds[stream.name], "phases": calendar.phases, "fast_level": levels[stream.name]}
+        limits: dict[str, Any] = {
+            "threshold": thresholds[stream.name],
+            "phases": calendar.phases,
+            "fast_level": levels[stream.name],
+        }
         if stream.kind == "volume":
             rows.append(VolumeDetector.fit(stream, k[:, 0], phases, **limits))
             continue
