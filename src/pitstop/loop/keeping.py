@@ -206,7 +206,7 @@ def _restore_rows(loop: Loop) -> None:
         loop.log.estimate.values[batch] = table["@estimate"].to_numpy()
     for segment in loop.home.segments("labels", model, None, end):
         table = loop.home.read_segment(segment)
-        loop.log.set_labels(*loop.join(table).to_set)
+        loop.log.set_labels(*loop.log.join(table).to_set)
     rows = np.flatnonzero(loop.served(np.arange(len(loop.log))) & (loop.log.label_at < loop.calendar.window_start(end)))
     if len(rows):
         loop.books.recount(rows)

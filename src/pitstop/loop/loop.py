@@ -27,7 +27,7 @@ from pitstop.loop.estimating import Stint, estimate_period, extended
 from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
 from pitstop.loop.models import Models, Predictions, decide
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
-from pitstop.loop.rowlog import NEVER, RowLog
+from pitstop.loop.rowlog import RowLog
 from pitstop.loop.upkeep import Upkeep
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
@@ -46,23 +46,6 @@ Ints = NDArray[np.int64]
 
 # Windows kept at hand to explain incidents with.
 RECENT = 60
-
-
-@dataclass(frozen=True)
-class Join:
-    """Labels with the ordinals of their rows: `first` are new, `changed` correct an earlier label, others repeat it."""
-
-    rows: Ints
-    values: NDArray[Any]
-    known_at: Ints
-    first: NDArray[np.bool_]
-    changed: NDArray[np.bool_]
-
-    @property
-    def to_set(self) -> tuple[Ints, NDArray[Any], Ints]:
-        """Rows, labels and instants of those that say something new."""
-        use = self.first | self.changed
-        return self.rows[use], self.values[use], self.known_at[use]
 
 
 @dataclass(frozen=True)
@@ -284,17 +267,9 @@ class Loop:
             scores, decide(self.spec, scores, ("not " + self.spec.decision.positive, self.spec.decision.positive))
         )
 
-    def join(self, labels: pa.Table) -> Join:
-        """Find the rows of labels, and which of them are new and which differ from those that came before."""
-        rows = self.log.ordinals(labels["@id"].to_pylist())
-        values = np.array(labels["@label"].to_pylist(), dtype=self.log.labels.dtype)
-        known_at = np.asarray(labels["@label_at"].to_numpy(), dtype=np.int64)
-        first = self.log.label_at[rows] == NEVER
-        return Join(rows, values, known_at, first, ~first & (self.log.labels[rows] != values))
-
     def _take_labels(self, labels: pa.Table) -> tuple[Ints, list[Transaction]]:
         """Join labels to their rows; return the rows labelled for the first time, and the bookings of corrections."""
-        found = self.join(labels)
+        found = self.log.join(labels)
         rows, values, first, changed = found.rows, found.values, found.first, found.changed
         corrected = []
         if changed.any():

@@ -7,6 +7,7 @@ first appears, so codes never depend on rows that come later.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,23 @@ class Column:
         if values is not None:
             self._array[self._size : needed] = values
         self._size = needed
+
+
+@dataclass(frozen=True)
+class Join:
+    """Labels with the ordinals of their rows: `first` are new, `changed` correct an earlier label, others repeat it."""
+
+    rows: Ints
+    values: NDArray[Any]
+    known_at: Ints
+    first: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+
+    @property
+    def to_set(self) -> tuple[Ints, NDArray[Any], Ints]:
+        """Rows, labels and instants of those that say something new."""
+        use = self.first | self.changed
+        return self.rows[use], self.values[use], self.known_at[use]
 
 
 class RowLog:
@@ -158,6 +176,14 @@ class RowLog:
             )
             raise ColumnValueError(msg)
         return np.array(found, dtype=np.int64)
+
+    def join(self, labels: pa.Table) -> Join:
+        """Find the rows of labels, and which of them are new and which differ from those that came before."""
+        rows = self.ordinals(labels["@id"].to_pylist())
+        values = np.array(labels["@label"].to_pylist(), dtype=self.labels.dtype)
+        known_at = np.asarray(labels["@label_at"].to_numpy(), dtype=np.int64)
+        first = self.label_at[rows] == NEVER
+        return Join(rows, values, known_at, first, ~first & (self.labels[rows] != values))
 
     def set_labels(self, ordinals: Ints, labels: NDArray[Any], label_at: Ints) -> None:
         """Set (or correct) the labels of rows."""
