@@ -76,8 +76,14 @@ def _columns(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         "# The features that are categories; the others are numbers.",
         f"categorical = {_texts(columns.categorical)}",
     ]
-    lines += ["# Groups of rows to tell apart; kept with the rows, not monitored by themselves yet.", f"segments = {_texts(columns.segments)}"]
-    lines += ["# Groups protected by law or by your rules; kept with the rows, not measured yet.", f"protected = {_texts(columns.protected)}"]
+    lines += [
+        "# Groups of rows to tell apart; kept with the rows, not monitored by themselves yet.",
+        f"segments = {_texts(columns.segments)}",
+    ]
+    lines += [
+        "# Groups protected by law or by your rules; kept with the rows, not measured yet.",
+        f"protected = {_texts(columns.protected)}",
+    ]
     return lines
 
 
