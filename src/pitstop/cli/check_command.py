@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,8 @@ from rich.markup import escape
 
 from pitstop.checks.comparison import check as compare
 from pitstop.checks.findings import Findings, Severity
-from pitstop.errors import SpecError, StoreError
+from pitstop.cli.showing import write_page
+from pitstop.errors import SpecError
 from pitstop.records.spec import load_spec
 from pitstop.report.findings import findings_page, findings_text
 from pitstop.report.story import DistributionPair
@@ -54,11 +54,4 @@ def _write_page(path: Path, found: Findings, title: str) -> None:
         for item in found.distributions
     ]
     page = findings_page(found.findings, found.reference_rows, found.current_rows, pairs, title, notes=found.notes)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"cannot write {path}: {error.strerror or error}; name another file with --html"
-        raise StoreError(msg) from error
+    write_page(path, page)
