@@ -20,7 +20,7 @@ KINDS = pytest.mark.parametrize("kind", ["gradient_boosting", "linear"])
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(estimators, "_TREES", 5)
+    monkeypatch.setattr(estimators, "_ROUNDS", 5)
     monkeypatch.chdir(tmp_path)
 
 
