@@ -6,4 +6,7 @@ One module is one benchmark. It has a docstring, whose first line says what is m
 
 `quick` asks for the small form that fits into a test run; `data` is the folder of the benchmark tables, or None
 where it is absent (then a benchmark that needs it raises `MissingDataError`).
+
+A bar that was not measured has the value None, and does not hold. Peers run in `environments`. Figures of full runs are
+kept in `results/`.
 """

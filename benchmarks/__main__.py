@@ -1,4 +1,6 @@
-"""`python -m benchmarks [NAME] [--quick] [--data DIR] [--json]`: run one benchmark, or list them.
+"""`python -m benchmarks [NAME] [--quick] [--data DIR] [--json] [--save]`: run one benchmark, or list them.
+
+A full run writes its result to `benchmarks/results/NAME.json`; a quick one only with `--save`.
 
 The exit code is 0 if every bar holds, 1 if one does not, 2 if the benchmark is unknown or its data are absent.
 """
@@ -20,12 +22,17 @@ from benchmarks.result import MissingDataError, Result
 
 # The benchmark tables lie beside the checkout; they are not part of the project (their terms differ).
 DEFAULT_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-FRAME = {"__main__", "result"}
+RESULTS = Path(__file__).resolve().parent / "results"
+FRAME = {"__main__", "result", "environments"}
 
 
 def names() -> list[str]:
-    """Return the benchmarks that exist: every module beside the frame's own."""
-    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in FRAME)
+    """Return the benchmarks that exist: every module beside the frame's own, and beside parts of a benchmark.
+
+    A part is called after its benchmark: `speed_workload` belongs to `speed`.
+    """
+    found = {module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.ispkg} - FRAME
+    return sorted(name for name in found if not ("_" in name and name.partition("_")[0] in found))
 
 
 def load(name: str) -> ModuleType:
@@ -51,7 +58,9 @@ def show(result: Result) -> None:
         print(table(result.rows))
     for bar in result.bars:
         verdict = "holds" if bar.holds else "FAILS"
-        print(f"{verdict}: {bar.name}: {bar.value:,.4g} ({bar.side} {bar.bound:,.4g})")
+        value = "not measured" if bar.value is None else f"{bar.value:,.4g}"
+        text = f" {bar.text}" if bar.text else ""
+        print(f"{verdict}: {bar.name}:{text} {value} ({bar.side} {bar.bound:,.4g})")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the small form: seconds instead of minutes")
     parser.add_argument("--data", type=Path, help="folder of the benchmark tables (default: ../shared/data)")
     parser.add_argument("--json", action="store_true", help="print one JSON object: rows, bars, machine")
+    parser.add_argument("--save", action="store_true", help="write results/NAME.json after a quick run as well")
     arguments = parser.parse_args(argv)
     known = names()
     if arguments.name is None:
@@ -79,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MissingDataError as error:
         print(f"{arguments.name} skipped: {error}; name the folder with --data", file=sys.stderr)
         return 2
+    if arguments.save or not arguments.quick:
+        result.save(RESULTS / f"{arguments.name}.json")
     if arguments.json:
         print(json.dumps(result.to_json(), indent=2, allow_nan=False))
     else:

@@ -21,6 +21,7 @@ SAME_AS_DEV = ("--constraint", "requirements/dev.txt")
 LOCKS: dict[str, tuple[str, ...]] = {
     "dev": (PROJECT, "--group", "test", "--group", "lint", "--group", "build"),
     "run": (PROJECT, *SAME_AS_DEV),
+    "spark": (PROJECT, "--extra", "spark", *SAME_AS_DEV),
     "build": ("--group", "build", *SAME_AS_DEV),
     "compiler": ("--group", "compiler", *SAME_AS_DEV),
     "oldest": (PROJECT, "--group", "test", "--group", "build", "--resolution", "lowest-direct"),

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import StatisticError
-from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes, profile_rows
+from pitstop.profile import (
+    Layout,
+    OutcomeProfile,
+    Profile,
+    profile_outcomes,
+    profile_rows,
+    profile_windows,
+    repeated_rows,
+)
 from pitstop.records.spec import ColumnsSection, ModelSection, ModelSpec
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -95,6 +103,8 @@ def test_profiles_of_pieces_are_the_profile_of_the_whole(task: Task) -> None:
             assert total == whole
             assert total.id == whole.id
             assert total.pack() == whole.pack()
+            if isinstance(whole, Profile):
+                assert Profile.total(layout, [piece[0] for piece in pieces]) == whole
             for piece in pieces:
                 total = total.removed(piece[index])
             assert total == empty
@@ -145,6 +155,9 @@ def test_profiles_of_other_layouts_do_not_add_up() -> None:
         for action in (profile.merged, profile.removed):
             with pytest.raises(StatisticError, match="do not add up"):
                 action(stranger)
+        if isinstance(profile, Profile):
+            with pytest.raises(StatisticError, match="do not add up"):
+                Profile.total(layout, [profile, stranger])
         with pytest.raises(StatisticError, match="not counted over"):
             type(profile).unpack(other, profile.pack())
 
@@ -226,6 +239,15 @@ def test_rows_without_a_feature_or_of_another_length_are_refused() -> None:
         profile_outcomes(layout, scores, predicted, table.column("@label"), leaves[1:], losses[1:])
 
 
+def test_a_total_of_many_profiles_that_could_overflow_is_refused() -> None:
+    table = table_of("binary")
+    layout = Layout.fit(spec_of("binary"), table)
+    huge = dataclasses.replace(Profile.empty(layout), rows=2**61)
+    with pytest.raises(StatisticError, match="2\\^62"):
+        Profile.total(layout, [huge, huge])
+    assert Profile.total(layout, []) == Profile.empty(layout)
+
+
 def test_an_empty_table_has_an_empty_profile() -> None:
     table = table_of("binary")
     layout = Layout.fit(spec_of("binary"), table)
@@ -242,3 +264,85 @@ def test_a_day_of_thirty_columns_packs_into_a_few_kilobytes() -> None:
     scores = rng.random(10_000)
     profile = profile_rows(Layout.fit(spec, table), table, scores, scores >= 0.5, rng.integers(0, 64, 10_000))
     assert len(profile.pack()) < 15_000
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_profiles_by_window_are_those_of_each_window_alone(task: Task, threads: int) -> None:
+    table = table_of(task)
+    layout = Layout.fit(spec_of(task), table)
+    scores, predicted, leaves, _ = outputs_of(task, table)
+    told: list[tuple[int, int]] = []
+
+    @settings(max_examples=5, deadline=None)
+    @given(st.integers(1, 9), st.booleans(), st.randoms(use_true_random=False))
+    def holds(count: int, in_order: bool, random: Any) -> None:
+        drawn = [random.randrange(-1, count) for _ in range(ROWS)]
+        windows = np.array(sorted(drawn) if in_order else drawn, dtype=np.int32)
+        found = profile_windows(
+            layout,
+            table,
+            windows,
+            count,
+            scores,
+            predicted,
+            leaves,
+            threads=threads,
+            progress=lambda done, whole: told.append((done, whole)),
+        )
+        assert len(found) == count
+        for window, profile in enumerate(found):
+            keep = np.flatnonzero(windows == window)
+            part = table.take(pa.array(keep))
+            again = repeated_rows(layout, part, None, np.array([keep.size]))
+            mine = None if scores is None else scores[keep]
+            alone = profile_rows(layout, part, mine, predicted[keep], leaves[keep], duplicates=int(again[0]))
+            assert profile == alone
+            assert profile.id == alone.id
+
+    holds()
+    assert told[:7] == [(done, 7) for done in range(1, 8)]
+
+
+def test_what_progress_raises_ends_the_counting() -> None:
+    table = table_of("binary")
+    layout = Layout.fit(spec_of("binary"), table)
+    scores, predicted, leaves, _ = outputs_of("binary", table)
+    told = []
+
+    def stop(done: int, whole: int) -> None:
+        told.append((done, whole))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    for threads in (1, 2):
+        told.clear()
+        with pytest.raises(KeyboardInterrupt):
+            profile_windows(layout, table, None, 1, scores, predicted, leaves, threads=threads, progress=stop)
+        assert told == [(1, 7), (2, 7)]
+
+
+def test_windows_out_of_range_or_of_another_type_are_refused() -> None:
+    table = table_of("binary")
+    layout = Layout.fit(spec_of("binary"), table)
+    scores, predicted, leaves, _ = outputs_of("binary", table)
+    windows = np.zeros(ROWS, dtype=np.int32)
+    cases: tuple[tuple[Any, int, str], ...] = (
+        (windows, 0, "windows from 0 to 0; expected -1"),
+        (windows - 2, 1, "windows from -2 to -2"),
+        (windows.astype(np.int64), 1, "windows of int64"),
+        (windows[1:], 1, "599 windows for 600 rows"),
+        (None, 2, "without `windows` there is one"),
+    )
+    for wrong, count, told in cases:
+        with pytest.raises(StatisticError, match=told):
+            profile_windows(layout, table, wrong, count, scores, predicted, leaves)
+
+
+def test_repeated_rows_are_counted_by_window() -> None:
+    table = table_of("binary", 100)
+    twice = pa.concat_tables([table, table.slice(0, 30), table.slice(0, 10)])
+    layout = Layout.fit(spec_of("binary"), table)
+    windows = np.array([0] * 100 + [1] * 30 + [0] * 10, dtype=np.int32)
+    assert repeated_rows(layout, twice, windows, np.array([110, 30])).tolist() == [10, 0]
+    assert repeated_rows(layout, twice, None, np.array([140])).tolist() == [40]

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pitstop.version import __version__
 
 if TYPE_CHECKING:
+    from pitstop.backtests.backtest import BacktestPlan, backtest
+    from pitstop.backtests.result import BacktestResult
     from pitstop.checks.comparison import check
     from pitstop.checks.findings import Findings
     from pitstop.client import Client
     from pitstop.errors import PitstopError
     from pitstop.integrations.serving import run
+    from pitstop.loop.auditing import served, write_evidence
     from pitstop.records.infer import Inference, infer_spec
     from pitstop.records.spec import ModelSpec, load_spec, parse_spec
     from pitstop.records.template import template
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from pitstop.replays.result import ReplayResult
 
 __all__ = [
+    "BacktestPlan",
+    "BacktestResult",
     "Client",
     "Findings",
     "Inference",
@@ -31,16 +36,21 @@ __all__ = [
     "ReplayResult",
     "Tick",
     "__version__",
+    "backtest",
     "check",
     "infer_spec",
     "load_spec",
     "parse_spec",
     "replay",
     "run",
+    "served",
     "template",
+    "write_evidence",
 ]
 
 _HOMES = {
+    "BacktestPlan": "pitstop.backtests.backtest",
+    "BacktestResult": "pitstop.backtests.result",
     "Client": "pitstop.client",
     "Findings": "pitstop.checks.findings",
     "Inference": "pitstop.records.infer",
@@ -48,13 +58,16 @@ _HOMES = {
     "PitstopError": "pitstop.errors",
     "ReplayResult": "pitstop.replays.result",
     "Tick": "pitstop.replays.replay",
+    "backtest": "pitstop.backtests.backtest",
     "check": "pitstop.checks.comparison",
     "infer_spec": "pitstop.records.infer",
     "load_spec": "pitstop.records.spec",
     "parse_spec": "pitstop.records.spec",
     "replay": "pitstop.replays.replay",
     "run": "pitstop.integrations.serving",
+    "served": "pitstop.loop.auditing",
     "template": "pitstop.records.template",
+    "write_evidence": "pitstop.loop.auditing",
 }
 
 

@@ -43,6 +43,10 @@ class StatisticError(PitstopError):
     """Statistics were combined that do not belong together (other bins, other layout)."""
 
 
+class EngineError(PitstopError):
+    """An engine cannot count: its library or cluster is not there, or failed."""
+
+
 class BaselineError(PitstopError):
     """A baseline cannot be fitted or does not fit the profile that it was asked about."""
 
@@ -87,6 +91,14 @@ class PackError(PitstopError):
     """A policy pack is not usable: unknown key, wrong type, an obligation twice."""
 
 
+class StatementError(PitstopError):
+    """A statement is refused: nobody signs it, the person may not say it, there is nothing that it is about."""
+
+
+class EvidenceError(PitstopError):
+    """An evidence pack cannot be made or read: no manifest, a library for PDF is missing, a folder that is in use."""
+
+
 class StoreError(PitstopError):
     """The store cannot do what was asked: not a store, made by a newer version, disk full, locked."""
 
@@ -97,6 +109,14 @@ class StoreBusyError(StoreError):
 
 class JournalError(PitstopError):
     """The journal does not verify: an entry, its order or its root is not what was recorded."""
+
+
+class ExportError(PitstopError):
+    """A copy of the journal could not be put where it is to be kept. The journal itself stands, and is tried again."""
+
+
+class ErasedError(PitstopError):
+    """What was asked for was destroyed on request: the key of the person whom it is about is gone."""
 
 
 class UnknownNameError(PitstopError):

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pitstop.errors import StatisticError
 from pitstop.records.identity import artifact_id
 from pitstop.statistics.arrays import chunks
-from pitstop.statistics.base import Counts
-from pitstop.statistics.cells import LEAVES, Cells, LeafBins, leaf_array
+from pitstop.statistics.base import SAFE, Counts
+from pitstop.statistics.cells import LEAVES, Cells, LeafBins
+from pitstop.statistics.counting import count_windows, repeated_rows
 from pitstop.statistics.layout import Feature, Layout
 from pitstop.statistics.outcomes import Outcomes
 from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.statistics.scores import Scores
 
-__all__ = ["Feature", "Layout", "OutcomeProfile", "Profile", "profile_outcomes", "profile_rows"]
+__all__ = [
+    "Feature",
+    "Layout",
+    "OutcomeProfile",
+    "Profile",
+    "profile_outcomes",
+    "profile_rows",
+    "profile_windows",
+    "repeated_rows",
+]
 
 _MAGIC = b"PITP1"
 _HEADER = struct.Struct("<5s16s16s")
@@ -56,7 +67,7 @@ class Profile:
     @property
     def id(self) -> str:
         """Digest of the layout and every count."""
-        return _digest_id("profile", self.layout, self._vector())
+        return _digest_id("profile", self.layout, self.vector())
 
     def merged(self, other: Self) -> Self:
         """Return the profile of both sets of rows. Raises `StatisticError` where the layouts differ."""
@@ -69,6 +80,22 @@ class Profile:
             self.scores.merged(other.scores),
             _frozen(self.leaves + other.leaves),
         )
+
+    @classmethod
+    def total(cls, layout: Layout, profiles: Sequence[Self]) -> Self:
+        """Return the profile of all rows of any number of profiles, as `merged` would one after the other, but at once.
+
+        Raises `StatisticError` where one has another layout.
+        """
+        for profile in profiles:
+            _refuse_stranger(layout, profile.layout)
+        if not profiles:
+            return cls.empty(layout)
+        stacked = np.stack([profile.vector() for profile in profiles])
+        if max(int(stacked.max()), -int(stacked.min())) >= SAFE // len(profiles):
+            msg = f"a total of {len(profiles)} profiles would pass 2^62; profile shorter windows"
+            raise StatisticError(msg)
+        return cls._of_vector(layout, stacked.sum(axis=0))
 
     def removed(self, other: Self) -> Self:
         """Return the profile without rows that were counted in it. Raises `StatisticError` where they were not."""
@@ -85,28 +112,32 @@ class Profile:
 
     def pack(self) -> bytes:
         """Return the profile as bytes: the same bytes for the same counts on every machine."""
-        return _pack(self.layout, self._vector())
+        return _pack(self.layout, self.vector())
 
     @classmethod
     def unpack(cls, layout: Layout, data: bytes) -> Self:
         """Return the profile in `data`. Raises `StatisticError` where it is damaged or of another layout."""
-        statistics = layout.statistics()
-        sizes = [1, 1, LEAVES, Scores.size_for(layout.outcome_bins), *(s.size_for(bins) for _, s, bins in statistics)]
-        rows, duplicates, leaves, scores, *parts = _unpack(layout, data, sizes)
+        return cls._of_vector(layout, _unpack(layout, data, sum(_sizes(layout))))
+
+    @classmethod
+    def _of_vector(cls, layout: Layout, vector: Counts) -> Self:
+        rows, duplicates, leaves, scores, *parts = np.split(vector, np.cumsum(_sizes(layout))[:-1])
         features = {
-            name: statistic(bins, part) for (name, statistic, bins), part in zip(statistics, parts, strict=True)
+            name: statistic(bins, part)
+            for (name, statistic, bins), part in zip(layout.statistics(), parts, strict=True)
         }
         made = Scores(layout.outcome_bins, scores)
         return cls(layout, int(rows[0]), int(duplicates[0]), features, made, _frozen(leaves))
 
-    def _vector(self) -> Counts:
+    def vector(self) -> Counts:
+        """Return every count as one vector: rows, duplicates, leaves, scores, then the features in their order."""
         head = np.array([self.rows, self.duplicates], dtype=np.int64)
         return np.concatenate([head, self.leaves, self.scores.vector, *(f.vector for f in self.features.values())])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Profile):
             return NotImplemented
-        return self.layout.id == other.layout.id and np.array_equal(self._vector(), other._vector())
+        return self.layout.id == other.layout.id and np.array_equal(self.vector(), other.vector())
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -160,7 +191,7 @@ class OutcomeProfile:
         """Return the profile in `data`. Raises `StatisticError` where it is damaged or of another layout."""
         bins, leaves = layout.outcome_bins, LeafBins()
         sizes = [1, Outcomes.size_for(bins), Cells.size_for(leaves)]
-        labelled, outcomes, cells = _unpack(layout, data, sizes)
+        labelled, outcomes, cells = np.split(_unpack(layout, data, sum(sizes)), np.cumsum(sizes)[:-1])
         return cls(layout, int(labelled[0]), Outcomes(bins, outcomes), Cells(leaves, cells))
 
     def _vector(self) -> Counts:
@@ -183,20 +214,58 @@ def profile_rows(
     `scores`, `predicted`: as in `Scores.updated`, one for each row. `leaves`: 0..63 for each row. Raises
     `StatisticError` where a feature is missing, the lengths differ, or a value is not what its column holds.
     """
-    for what, column in (("scores", scores), ("predictions", predicted), ("leaves", leaves)):
-        if column is not None and len(column) != table.num_rows:
-            msg = f"got {len(column)} {what} for {table.num_rows} rows; expected one for each row"
-            raise StatisticError(msg)
-    place = {name: index for index, name in enumerate(table.column_names)}
-    features: dict[str, Feature] = {}
-    for name, statistic, bins in layout.statistics():
-        if name not in place:
-            msg = f"the table lacks the feature {name!r}; it has {', '.join(place)}"
-            raise StatisticError(msg)
-        features[name] = statistic.empty(bins).updated(table.column(place[name]))
-    by_leaf = np.bincount(leaf_array(leaves, LeafBins()), minlength=LEAVES).astype(np.int64)
-    counted = Scores.empty(layout.outcome_bins).updated(scores, predicted)
-    return Profile(layout, table.num_rows, duplicates, features, counted, _frozen(by_leaf))
+    given = np.array([duplicates], dtype=np.int64)
+    return profile_windows(layout, table, None, 1, scores, predicted, leaves, duplicates=given)[0]
+
+
+def profile_windows(
+    layout: Layout,
+    table: pa.Table,
+    windows: NDArray[np.int32] | None,
+    count: int,
+    scores: Any,
+    predicted: Any,
+    leaves: Any,
+    *,
+    duplicates: Counts | None = None,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Profile]:
+    """Return the profile of each of `count` windows, counted in one pass over each column of `table`.
+
+    `windows`: int32, the window of each row, 0..`count`-1, in any order; -1 leaves a row out; None puts all rows in
+    one. `scores`, `predicted`, `leaves` as in `profile_rows`, one for each row of the table. Each profile equals the
+    one that `profile_rows` gives for the window's rows alone, bit for bit. `duplicates`: those of each window,
+    int64[count]; without it they are counted (see `repeated_rows`).
+
+    `threads` columns are counted at the same time. `progress` is told (columns counted, columns) after each one; what
+    it raises ends the counting. Raises `StatisticError` as `profile_rows`, and for a window out of range.
+    """
+    counted = count_windows(
+        layout,
+        table,
+        windows,
+        count,
+        scores,
+        predicted,
+        leaves,
+        repeats=duplicates is None,
+        threads=threads,
+        progress=progress,
+    )
+    sizes = counted.leaves.sum(axis=1)
+    again = counted.repeats if duplicates is None else duplicates
+    return [
+        Profile(
+            layout,
+            int(sizes[window]),
+            int(again[window]),
+            {name: kind(bins, matrix[window]) for name, kind, bins, matrix in counted.features},
+            Scores(layout.outcome_bins, counted.scores[window]),
+            counted.leaves[window],
+        )
+        for window in range(count)
+    ]
 
 
 def profile_outcomes(
@@ -249,7 +318,13 @@ def _pack(layout: Layout, vector: Counts) -> bytes:
     return _HEADER.pack(_MAGIC, _digest(layout.id.encode()), _digest(body)) + body
 
 
-def _unpack(layout: Layout, data: bytes, sizes: list[int]) -> Iterator[Counts]:
+def _sizes(layout: Layout) -> list[int]:
+    """Return the lengths of the parts of a profile's vector: rows, duplicates, leaves, scores, each feature."""
+    features = [statistic.size_for(bins) for _, statistic, bins in layout.statistics()]
+    return [1, 1, LEAVES, Scores.size_for(layout.outcome_bins), *features]
+
+
+def _unpack(layout: Layout, data: bytes, size: int) -> Counts:
     head, body = data[: _HEADER.size], data[_HEADER.size :]
     if len(head) < _HEADER.size or head[:5] != _MAGIC:
         msg = f"got {len(data)} bytes that are not a packed profile of this version"
@@ -261,8 +336,7 @@ def _unpack(layout: Layout, data: bytes, sizes: list[int]) -> Iterator[Counts]:
     if digest != _digest(body):
         msg = "this packed profile is damaged: its digest does not match; count the rows again"
         raise StatisticError(msg)
-    vector = unpack_counts(body, sum(sizes))
-    return iter(np.split(vector, np.cumsum(sizes)[:-1]))
+    return unpack_counts(body, size)
 
 
 def _digest(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from pitstop.cli.check_command import check
-from pitstop.errors import SpecError, StoreError, UnreadableTableError
+from pitstop.errors import SpecError, StoreError, UnknownNameError, UnreadableTableError
 
 RUNNER = CliRunner()
 APP = typer.Typer()
@@ -80,3 +80,18 @@ def test_the_page_says_what_could_not_be_compared(tmp_path: Path) -> None:
 def test_errors_are_typed(tmp_path: Path, more: list[str], kind: type[Exception]) -> None:
     result = RUNNER.invoke(APP, [written(tmp_path / "a.parquet"), str(tmp_path / "none.parquet"), *more])
     assert isinstance(result.exception, kind)
+
+
+@pytest.mark.parametrize("engine", ["duckdb"])
+def test_the_output_is_the_same_whatever_the_engine(tmp_path: Path, engine: str) -> None:
+    sides = [written(tmp_path / "a.parquet"), written(tmp_path / "c.parquet", scale=100, seed=1)]
+    local = RUNNER.invoke(APP, [*sides, "--json"])
+    other = RUNNER.invoke(APP, [*sides, "--json", "--engine", engine])
+    assert (other.exit_code, other.stdout) == (local.exit_code, local.stdout)
+
+
+def test_an_unknown_engine_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
+    reference = written(tmp_path / "a.parquet")
+    result = RUNNER.invoke(APP, [reference, reference, "--engine", "sparc"])
+    assert isinstance(result.exception, UnknownNameError)
+    assert "did you mean 'spark'" in str(result.exception)

@@ -33,7 +33,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_without_serving_it_ends_after_the_table_and_the_report(pitstop: Callable[..., Any], home: Path) -> None:
     ran = pitstop("demo", "--no-serve", "--home", home)
     assert ran.code == 0, ran.err
-    assert ran.out.splitlines()[-1] == f"Report: {home / 'report.html'}"
+    report, evidence = ran.out.splitlines()[-2:]
+    assert report == f"Report: {home / 'report.html'}"
+    assert evidence.startswith(f"Evidence pack: {home / 'evidence' / 'index.html'} ")
+    assert pitstop("evidence", "verify", home / "evidence").code == 0
     page = (home / "report.html").read_text(encoding="utf-8")
     assert "CC BY 4.0" in page, "the credit of the data"
 

@@ -34,6 +34,7 @@ class Calibrated:
     """A baseline of which only the calibrator is looked at: the score is the probability."""
 
     calibrated = np.arange(1001) / 1000
+    calibrator_draws = None
 
 
 def logged(rows: list[tuple[int, float, float]]) -> tuple[RowLog, Books]:

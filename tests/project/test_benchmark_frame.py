@@ -36,6 +36,7 @@ def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = importlib.import_module("benchmarks")
     monkeypatch.setattr(package, "__path__", [str(tmp_path), *package.__path__])
     monkeypatch.delitem(sys.modules, "benchmarks.counting_for_a_test", raising=False)
+    monkeypatch.setattr(frame, "RESULTS", tmp_path / "results")
     return tmp_path
 
 
@@ -53,11 +54,38 @@ def test_a_value_that_is_no_number_keeps_no_promise(side: str) -> None:
     assert not result.Bar("x", math.nan, 1.0, side).holds
 
 
+def test_what_was_not_measured_keeps_no_promise_and_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    for value in (None, math.nan, math.inf):
+        bar = result.Bar("speed.1a", value, 100.0, "at most", "times faster")
+        assert not bar.holds
+        assert bar.to_json()["value"] is None
+    frame.show(result.Result((), (result.Bar("speed.1a", None, 100.0, "at least", "times faster"),)))
+    assert "FAILS: speed.1a: times faster not measured (at least 100)" in capsys.readouterr().out
+
+
+def test_a_full_run_is_kept_and_a_quick_one_only_if_asked(counting: Path) -> None:
+    kept = counting / "results" / "counting_for_a_test.json"
+    frame.main(["counting_for_a_test", "--quick", "--data", str(counting)])
+    assert not kept.exists()
+    frame.main(["counting_for_a_test", "--quick", "--save", "--data", str(counting)])
+    assert json.loads(kept.read_text())["bars"][0]["value"] == 0.5
+    frame.main(["counting_for_a_test", "--data", str(counting)])
+    assert json.loads(kept.read_text())["bars"][0]["value"] == 2.0
+
+
+def test_a_part_of_a_benchmark_is_none_of_its_own(counting: Path) -> None:
+    (counting / "counting_for_a_test_rows.py").write_text("ROWS = 3\n", encoding="utf-8")
+    (counting / "counting.py").write_text(ONE, encoding="utf-8")
+    assert "counting" in frame.names()
+    assert not [name for name in frame.names() if name.startswith("counting_")]
+
+
 def test_json_has_rows_bars_and_machine(counting: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert frame.main(["counting_for_a_test", "--quick", "--json", "--data", str(counting)]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["rows"] == [{"rows": 10, "seconds": 0.5}, {"rows": 20}]
-    assert document["bars"] == [{"name": "seconds", "value": 0.5, "bound": 1.0, "side": "at most", "holds": True}]
+    bar = {"name": "seconds", "value": 0.5, "bound": 1.0, "side": "at most", "text": "", "holds": True}
+    assert document["bars"] == [bar]
     assert document["machine"]["cores"] >= 1
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only modules that need them may load these, and `import pitstop` is not one of them.
 HEAVY = ("sklearn", "scipy", "pandas", "polars", "duckdb", "joblib", "sqlalchemy", "typer", "rich", "cryptography")
-OPTIONAL = ("pandas", "polars", "duckdb", "ziglang", "pytest", "hypothesis")
+OPTIONAL = ("pandas", "polars", "duckdb", "pyspark", "typst", "ziglang", "pytest", "hypothesis")
 # What numpy and pyarrow need by themselves is about 0.3 s on the machine this was set on; see the report of the test.
 CPU_SECONDS = 1.0
 

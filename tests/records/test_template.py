@@ -19,6 +19,7 @@ from pitstop.records.spec import (
     Outcome,
     PolicySection,
     ReplaySection,
+    RulesSection,
     ServingSection,
     TimeSection,
     TrainerSection,
@@ -61,6 +62,7 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100))),
         trainer=draw(st.builds(TrainerSection, NAMES, st.lists(NAMES, max_size=3).map(tuple), st.integers(0, 99))),
         policy=draw(st.builds(PolicySection, NAMES, NAMES, fit_every=st.integers(1, 9))),
+        rules=draw(st.builds(RulesSection, *[st.lists(NAMES, max_size=3).map(tuple)] * 4)),
         serving=draw(st.builds(ServingSection, NAMES, st.lists(NAMES, max_size=3).map(tuple))),
         replay=draw(st.builds(ReplaySection, st.text(max_size=10))),
     )
@@ -77,7 +79,7 @@ def test_parsing_the_text_gives_the_specification_whatever_is_in_the_comments(
 def test_every_key_stands_in_the_text() -> None:
     spec = ModelSpec(
         ModelSection("m", "binary"),
-        ColumnsSection("t", ("x",), id="i", label="y", label_time="l", prediction="p", score="s"),
+        ColumnsSection("t", ("x",), id="i", label="y", label_time="l", prediction="p", score="s", subject="w"),
         value=ValueSection(correct=Outcome(2.0), wrong=Outcome(2.0), per_unit_error=Outcome(2.0)),
     )
     document = tomllib.loads(template(spec))

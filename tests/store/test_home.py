@@ -389,11 +389,11 @@ SWAP = """
 TAMPERING = {
     "an edited entry": ("UPDATE journal SET digest = '{other}' WHERE sequence = 1", "edited", 1),
     "a deleted entry": ("DELETE FROM journal WHERE sequence = 1", "deleted", 1),
-    "a cut-off end": ("DELETE FROM journal WHERE sequence >= 2", "truncated", 2),
+    "a cut-off end": ("DELETE FROM journal WHERE sequence >= 18", "truncated", 18),
     "an added entry": (
-        "INSERT INTO journal SELECT 3, kind, at, model, 'x', caused_by, digest, leaf FROM journal WHERE sequence = 2",
+        "INSERT INTO journal SELECT 20, kind, at, model, 'x', caused_by, digest, leaf FROM journal WHERE sequence = 2",
         "inserted",
-        3,
+        20,
     ),
     "swapped entries": (
         SWAP,
@@ -407,7 +407,11 @@ TAMPERING = {
         "content",
         -1,
     ),
-    "a rewritten head": ("UPDATE journal_head SET size = 2, peaks = substr(peaks, 1, 32)", "inserted", 2),
+    "a rewritten head": ("UPDATE journal_head SET size = 16, peaks = substr(peaks, 1, 32)", "inserted", 16),
+    "a changed hash of the tree": ("UPDATE journal_nodes SET hash = leaf FROM journal WHERE sequence = 1", "tree", 0),
+    "a removed hash of the tree": ("DELETE FROM journal_nodes", "tree", 0),
+    "a removed first checkpoint": ("DELETE FROM checkpoints WHERE size = 3", "deleted", 0),
+    "a removed newest checkpoint": ("DELETE FROM checkpoints WHERE size = 20", "truncated", 0),
     "a forged checkpoint": (
         "UPDATE checkpoints SET note = replace(note, char(10) || '3' || char(10), char(10) || '2' || char(10))",
         "signature",
@@ -420,6 +424,9 @@ TAMPERING = {
 def test_tampering_with_the_catalog_is_found_and_named(tmp_path: Path, what: str) -> None:
     with Home.open(tmp_path) as home:
         for name in "abc":
+            put_one(home, name)
+    with Home.open(tmp_path) as home:
+        for name in "defghijklmnopqrst":
             put_one(home, name)
     statement, kind, place = TAMPERING[what]
     connection = sqlite3.connect(tmp_path / "catalog.sqlite")

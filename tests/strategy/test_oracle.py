@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pitstop.errors import StrategyError
-from pitstop.strategy.oracle import oracle, schedule_cost, winning_prices
+from pitstop.strategy.oracle import frontier, oracle, schedule_cost, serving_models, winning_prices
 
 
 def random_losses(seed: int, periods: int) -> NDArray[np.float64]:
@@ -72,6 +72,30 @@ def test_prices_by_hand() -> None:
     assert winning_prices((60.0, 4), ((100.0, 0), (46.0, 18))) == (1.0, 10.0)
     assert winning_prices((60.0, 4), ((59.0, 4),)) is None
     assert winning_prices((60.0, 4), ()) == (0.0, float("inf"))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.floats(0, 12), st.integers(0, 3))
+def test_with_a_lag_it_is_still_the_best_of_all_schedules(seed: int, periods: int, price: float, lag: int) -> None:
+    losses = random_losses(seed, periods)
+    useful = [model for model in range(1, periods) if model + lag < periods]
+    every = {
+        chosen: schedule_cost(losses, chosen, price, 0, lag)
+        for size in range(len(useful) + 1)
+        for chosen in combinations(useful, size)
+    }
+    best = oracle(losses, price, 0, lag)
+    assert best.cost == pytest.approx(min(schedule.cost for schedule in every.values()))
+    front = frontier(losses, periods - 1, 0, lag)
+    for count, loss in enumerate(front):
+        assert loss == pytest.approx(min(item.loss for chosen, item in every.items() if len(chosen) <= count))
+
+
+def test_a_model_serves_its_lag_after_its_release() -> None:
+    assert serving_models(8, (2, 4, 6), 1, 1).tolist() == [1, 1, 2, 2, 4, 4, 6]
+    assert serving_models(4, (3,), 0, 2).tolist() == [0, 0, 0, 0]
+    with pytest.raises(StrategyError, match="lag"):
+        oracle(random_losses(0, 3), 1.0, 0, -1)
 
 
 def test_what_cannot_be_served_is_refused() -> None:

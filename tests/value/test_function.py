@@ -138,7 +138,7 @@ def test_an_error_in_regression_costs_its_size_and_earns_never() -> None:
         largest_losses(spec, 2, amounts)
     with pytest.raises(SpecError, match="never earns"):
         losses(spec_of(ValueSection(per_unit_error=Outcome(1.0)), "regression"), [1.0], [2.0], {})
-    with pytest.raises(SpecError, match="binary task"):
+    with pytest.raises(SpecError, match="a task with classes"):
         expected_values(spec, [0.5], [1.0], amounts)
 
 

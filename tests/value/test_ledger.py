@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pitstop.errors import ColumnValueError, LedgerError
 from pitstop.records.calendar import DAY, Calendar
-from pitstop.value.ledger import ZERO, Ledger, Settled, Transaction, charge, correction, estimate, settlement
+from pitstop.value.ledger import ZERO, Expected, Ledger, Settled, Transaction, charge, correction, estimate, settlement
 from pitstop.value.money import amount_of, money
 
 DAILY = Calendar("day", "month")
@@ -25,7 +25,7 @@ def test_the_books_balance_at_every_moment_however_labels_come(
     ledger = Ledger("EUR")
     waiting = [(window, *row) for window, rows in enumerate(windows) for row in rows]
     for window, rows in enumerate(windows):
-        booked = (money(sum(guess for guess, _ in rows)), len(rows))
+        booked = Expected(money(sum(guess for guess, _ in rows)), len(rows))
         ledger = ledger.posted(estimate(window * DAY, "EUR", {window: booked}, ("segment",)))
     rng.shuffle(waiting)  # type: ignore[attr-defined]  # hypothesis gives a Random
     for moment, (window, guess, worth) in enumerate(waiting):
@@ -59,7 +59,7 @@ def test_posting_twice_changes_nothing_and_as_of_hides_the_later(entries: list[t
 
 def test_a_month_by_hand() -> None:
     ledger = Ledger("EUR").posted(
-        estimate(0, "EUR", {3: (Decimal(100), 2), 40: (Decimal(50), 1)}, ("segment-1",)),
+        estimate(0, "EUR", {3: Expected(Decimal(100), 2), 40: Expected(Decimal(50), 1)}, ("segment-1",)),
         charge(5, "EUR", 40, "release", amount_of(1500.0), caused_by=("decision-1",)),
         charge(5, "EUR", 40, "fit", amount_of(0.25), caused_by=("run-1",)),
         settlement(9, "EUR", {3: Settled(Decimal(-10), 1, Decimal(60))}, ("segment-2",)),
@@ -74,7 +74,7 @@ def test_a_month_by_hand() -> None:
 
 
 def test_a_wrong_transaction_books_nothing() -> None:
-    ledger = Ledger("EUR").posted(estimate(0, "EUR", {0: (Decimal(1), 1)}, ("a",)))
+    ledger = Ledger("EUR").posted(estimate(0, "EUR", {0: Expected(Decimal(1), 1)}, ("a",)))
     label = {0: Settled(Decimal(2), 1, Decimal(1))}
     settled = ledger.posted(settlement(1, "EUR", label, ("b",)))
     with pytest.raises(LedgerError, match="settled twice"):

@@ -6,6 +6,7 @@ model and survive releases; the calibrator, the leaf tree and the reference coun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,10 +20,13 @@ from sklearn.tree import DecisionTreeRegressor
 
 from pitstop.baseline.tree import MAX_LEAVES, Codes, LeafTree
 from pitstop.profile import Layout, OutcomeProfile, Profile
+from pitstop.statistics.arrays import Piece, as_floats
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.histogram import Histogram
+from pitstop.statistics.kernels import LeafTest, find_leaves
 from pitstop.statistics.outcome_bins import STEPS, score_values
+from pitstop.statistics.words import cells_by_code
 
 # Edges of the score's own bins: quantiles of the reference, as for a feature.
 SCORE_BINS = 20
@@ -109,8 +113,48 @@ class Baseline:
         )
 
     def leaves(self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_]) -> NDArray[np.int64]:
-        """Return the leaf of each row."""
-        return self.tree.apply(cell_codes(self.layout, rows, scores, decided))
+        """Return the leaf of each row: that of its cell codes, found without making the codes."""
+        tree, layout = self.tree, self.layout
+        masks, order = tree.reach
+        tests = []
+        for feature in np.unique(tree.feature[tree.leaf < 0]).tolist():
+            nodes = (tree.feature == feature) & (tree.leaf < 0)
+            # Halves between codes: a row goes left where its code is at most this whole number.
+            highest = np.floor(tree.threshold[nodes]).astype(np.int64)
+            if feature < len(layout.numeric):
+                name, bins = layout.numeric[feature]
+                values = np.ascontiguousarray(as_floats(rows[name]))
+                # Code c or less is below edge c; -1 is missing, which goes left of everything.
+                tests.append(_reaching(values, np.array([-np.inf, *bins.edges, np.nan]), highest, masks[nodes]))
+            elif feature < len(layout.numeric) + len(layout.categorical):
+                name, categories = layout.categorical[feature - len(layout.numeric)]
+                codes, cells = cells_by_code(rows[name], categories.prepared)
+                goes_right = cells[:, np.newaxis] > highest
+                by_code = np.bitwise_and.reduce(np.where(goes_right, masks[nodes], _ALL), axis=1)
+                tests.append(LeafTest(codes, by_code))
+            elif layout.outcome_bins.prediction is not None:
+                found = _output_codes(layout, scores, decided).astype(np.float64)
+                tests.append(LeafTest(Piece(found, None, 0), masks[nodes], highest + 0.5))
+            else:
+                tests.append(_reaching(np.ascontiguousarray(scores, np.float64), _TENTHS, highest, masks[nodes]))
+        return find_leaves(tests, order, rows.num_rows).astype(np.int64)
+
+
+def _reaching(values: NDArray[np.float64], edges: NDArray[np.float64], highest: Any, masks: Any) -> LeafTest:
+    """Return the test of numbers whose code is at most c below edges[c + 1]; the last edge, NaN, is never reached."""
+    return LeafTest(Piece(values, None, 0), masks, edges[np.minimum(highest + 1, edges.size - 1)])
+
+
+def _first_of_tenth(tenth: int) -> float:
+    """Return the smallest score that counts in a tenth of the scores, or above: floor(10 x score) >= tenth."""
+    score = tenth / 10
+    while score * 10 >= tenth:
+        score = math.nextafter(score, -math.inf)
+    return math.nextafter(score, math.inf)
+
+
+_ALL = np.uint64(2**64 - 1)
+_TENTHS = np.array([-np.inf, *(_first_of_tenth(tenth) for tenth in range(1, 10)), np.nan])
 
 
 def cell_codes(
@@ -132,12 +176,17 @@ def cell_codes(
             column = column.dictionary_encode()
         table = np.array([*(categories.cell_of(word) for word in column.dictionary.to_pylist()), -1])
         columns.append(table[np.asarray(pc.fill_null(column.indices, -1))])
-    if layout.outcome_bins.prediction is not None:
-        columns.append(np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), decided.astype(np.float64)))
-    else:
-        tenth = np.floor(np.nan_to_num(scores, nan=-0.1) * 10)
-        columns.append(np.minimum(tenth, 9))
+    columns.append(_output_codes(layout, scores, decided))
     return np.column_stack(columns).astype(np.int32)
+
+
+def _output_codes(
+    layout: Layout, scores: NDArray[np.float64], decided: NDArray[np.object_] | NDArray[np.float64]
+) -> NDArray[Any]:
+    if layout.outcome_bins.prediction is not None:
+        return np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), decided.astype(np.float64))
+    tenth = np.floor(np.nan_to_num(scores, nan=-0.1) * 10)
+    return np.minimum(tenth, 9)
 
 
 def calibrate(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pitstop.checks.excerpts import Excerpt
 from pitstop.checks.findings import Finding, Severity
 from pitstop.checks.pairs import Pair, percent, shown
 from pitstop.checks.significance import rate_p
@@ -32,10 +32,11 @@ def family(facts: ColumnFacts) -> str:
     return "text" if convert.is_text(kind) else "number"
 
 
-def compare_columns(reference: Mapping[str, ColumnFacts], current: Mapping[str, ColumnFacts]) -> list[Finding]:
+def compare_columns(reference: Sequence[str], current: Sequence[str]) -> list[Finding]:
     """Return missing and new columns; the order of columns means nothing. A likely new name is told."""
-    missing = [name for name in reference if name not in current]
-    new = [name for name in current if name not in reference]
+    before, after = set(reference), set(current)
+    missing = [name for name in reference if name not in after]
+    new = [name for name in current if name not in before]
     found = []
     for name in missing:
         near = _same_name(name, new)
@@ -103,27 +104,32 @@ def _missing(facts: ColumnFacts) -> int:
     return int(plain.null_count)
 
 
-def compare_duplicates(reference: pa.Table, current: pa.Table, identity: str | None, alpha: float) -> list[Finding]:
-    """Return findings on ids that stand twice and on rows that repeat an earlier row in every column but the id."""
+def compare_duplicates(
+    reference: Excerpt, current: Excerpt, names: Sequence[str], identity: str | None, alpha: float
+) -> list[Finding]:
+    """Return findings on ids that stand twice and on rows that repeat an earlier row in every column but the id.
+
+    `names`: the columns that both tables have.
+    """
     found = []
-    if identity is not None and not _repeats(reference.select([identity])):
-        repeated = _repeats(current.select([identity]))
+    if identity is not None and not _repeats(reference, [identity]):
+        repeated = _repeats(current, [identity])
         if repeated:
-            share = repeated / current.num_rows
+            share = repeated / current.rows
             sentence = (
                 f"{identity}: {repeated} rows ({percent(share)}) repeat an id that stands earlier; every id of the "
                 "reference is unique."
             )
             found.append(Finding(identity, "duplicates", "critical" if share >= 0.01 else "warning", share, sentence))
-    content = [name for name in reference.column_names if name in current.column_names and name != identity]
+    content = [name for name in names if name != identity]
     if not content or found:
         return found
-    before, after = _repeats(reference.select(content)), _repeats(current.select(content))
-    share, share_before = after / current.num_rows, before / reference.num_rows
-    if share - share_before < 0.01 or rate_p(before, reference.num_rows, after, current.num_rows) >= alpha:
+    before, after = _repeats(reference, content), _repeats(current, content)
+    share, share_before = after / current.rows, before / reference.rows
+    if share - share_before < 0.01 or rate_p(before, reference.rows, after, current.rows) >= alpha:
         return found
     # Rows with few different values repeat by chance, and the more rows there are the more often.
-    if share_before > 0.0 and current.num_rows > 1.2 * reference.num_rows:
+    if share_before > 0.0 and current.rows > 1.2 * reference.rows:
         return found
     severity: Severity = "critical" if share - share_before >= 0.2 else "warning"
     sentence = (
@@ -133,17 +139,7 @@ def compare_duplicates(reference: pa.Table, current: pa.Table, identity: str | N
     return [*found, Finding("", "duplicates", severity, share - share_before, sentence[0].upper() + sentence[1:])]
 
 
-def _repeats(table: pa.Table) -> int:
+def _repeats(table: Excerpt, names: Sequence[str]) -> int:
     """Return how many rows repeat an earlier one, over the columns that are not nested."""
-    arrays = []
-    for name in table.column_names:
-        column = table.column(name)
-        if pa.types.is_nested(column.type):
-            continue
-        encoded = convert.decoded(column).combine_chunks().dictionary_encode()
-        indices = pa.chunked_array(encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded])
-        codes = pa.concat_arrays([chunk.indices for chunk in indices.chunks])
-        arrays.append(np.asarray(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), dtype=np.int64))
-    if not arrays:
-        return 0
-    return int(table.num_rows - len(np.unique(convert.row_hashes(list(arrays)))))
+    plain = [name for name in names if not pa.types.is_nested(table.schema.field(name).type)]
+    return table.distinct(plain).repeats if plain else 0

@@ -1,4 +1,4 @@
-"""`pitstop demo`: the replay on real hotel bookings, then its report on a local address."""
+"""`pitstop demo`: the replay on real hotel bookings, an evidence pack, then the report on a local address."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from pitstop.cli.reading import parse_spec
 from pitstop.cli.showing import progress_bar, show
+from pitstop.cli.value_command import print_ledger
 from pitstop.data import hotel_bookings_notice, hotel_bookings_path, hotel_bookings_spec
-from pitstop.records.spec import parse_spec
 
 REPORT = "report.html"
+EVIDENCE = "evidence"
 
 
 def demo(
@@ -30,10 +32,11 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Run the whole loop on 22 months of real bookings: watch, explain, decide, retrain, prove, release."""
-    from pitstop.replays.replay import replay  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.loop.auditing import write_evidence  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.replays.replay import replay  # noqa: PLC0415 - as above
     from pitstop.service.pages import page_server, serve  # noqa: PLC0415 - as above
 
-    spec = parse_spec(hotel_bookings_spec(), "the demo's specification")
+    spec = parse_spec(hotel_bookings_spec())
     page = home / REPORT
     with ExitStack() as stack:
         # Before the work: a port that is taken should not be found out after it.
@@ -41,7 +44,13 @@ def demo(
         with progress_bar("Replaying bookings") as report:
             note = hotel_bookings_notice().strip()
             result = replay(hotel_bookings_path(), spec, home=home, progress=report, note=note)
-        show(result, as_json=as_json, html=page)
+        show(result, as_json=as_json, html=page, then=lambda: print_ledger(home, spec.model.name))
+        pack = home / EVIDENCE
+        # A demo that is run again has nothing new to say: its pack stands.
+        if not pack.exists():
+            write_evidence(home, spec.model.name, pack)
+        if not as_json:
+            typer.echo(f"Evidence pack: {pack / 'index.html'} (check it: pitstop evidence verify {pack})")
         if server is not None:
             # On the error stream: with --json the standard output is one object and nothing else.
             serve(server, lambda address: typer.echo(f"Serving the report at {address} (Ctrl-C ends)", err=True))

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pitstop.errors import SpecError, StoreError
-from pitstop.records.infer import Inference, infer_spec
-from pitstop.records.spec import Task
-from pitstop.records.template import template
+
+if TYPE_CHECKING:
+    from pitstop.records.infer import Inference
+    from pitstop.records.spec import Task
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -37,6 +38,9 @@ def init(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was inferred as JSON.")] = False,
 ) -> None:
     """Infer what a table's columns mean and write a commented pitstop.toml."""
+    from pitstop.records.infer import infer_spec  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.records.template import template  # noqa: PLC0415 - as above
+
     if task is not None and task not in TASKS:
         msg = f"got --task {task!r}; expected one of {', '.join(TASKS)}"
         raise SpecError(msg)

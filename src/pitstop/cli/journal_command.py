@@ -1,20 +1,35 @@
-"""`pitstop journal verify`: check offline whether the record of what ran, and why, was changed afterwards."""
+"""`pitstop journal`: check offline whether the record of what ran, and why, was changed; keep copies; prove entries."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pitstop.errors import JournalError
+from pitstop.errors import ExportError, JournalError
 
 if TYPE_CHECKING:
-    from pitstop.journal.verification import Verification
+    from pitstop.journal.checkpoints import SignedCheckpoint
+    from pitstop.journal.verification import Fault, Verification
     from pitstop.store.home import Home
 
 journal = typer.Typer(name="journal", no_args_is_help=True, help="The tamper-evident record of what ran, and why.")
+
+
+class Every(StrEnum):
+    """How often a copy is due."""
+
+    run = "run"
+    hour = "hour"
+    day = "day"
+    week = "week"
+
+
+_EVERY = {"run": timedelta(0), "hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 
 
 @journal.callback()
@@ -24,56 +39,97 @@ def _journal() -> None:
 
 @journal.command()
 def verify(
-    home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")],
+    path: Annotated[Path, typer.Argument(help="A home, a copy that was exported, or a proof.", metavar="PATH")],
     *,
-    rows: Annotated[bool, typer.Option("--rows", help="Also read all rows that are kept.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Of a home, also read all rows that are kept.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="A copy elsewhere: nothing that its checkpoints cover may have changed.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="Believe only checkpoints signed with this key, as it was handed out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the journal and what is kept against it. Exit code 0: intact; 1: it was changed; 2: it cannot be read."""
+    from pitstop.journal.exports import is_export, read_notes, signed_of, verify_export  # noqa: PLC0415 - heavy
     from pitstop.store.home import Home  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
-    with Home.open(home, read_only=True) as kept:
-        checkpoints = len(kept.checkpoints())
-        found = checked(kept, rows=rows)
-        entries = kept.journal() if found.ok else ()
-    first = f"{entries[0].kind} {entries[0].id}" if entries else ""
-    sentence = said(found, first)
-    if as_json:
-        document = {
-            "ok": found.ok,
-            "entries": found.size,
-            "signed": found.signed_size,
-            "unprotected": found.unprotected,
-            "checkpoints": checkpoints,
-            "root": found.root.hex(),
-            "first": first or None,
-            "sentence": sentence,
-            "faults": [
-                {"kind": fault.kind, "first": fault.first, "last": fault.last, "sentence": fault.sentence}
-                for fault in found.faults
-            ],
-        }
-        print(json.dumps(document, indent=2))
+    if path.is_file():
+        _verify_proof(path, key, as_json=as_json)
+        return
+    outside, strange = signed_of(read_notes(against), key) if against is not None else ([], [])
+    if is_export(path):
+        notes = read_notes(path)
+        found = verify_export(path, outside=outside, pinned=key)
+        first = ""
     else:
-        print(sentence)
-        for fault in found.faults:
-            print(f"- {fault.sentence}")
-    if not found.ok:
-        raise typer.Exit(1)
+        with Home.open(path, read_only=True) as kept:
+            notes = list(kept.notes())
+            found = checked(kept, rows=rows, outside=outside)
+            entry = next(kept.entries(), None) if found.ok else None
+        first = f"{entry.kind} {entry.id}" if entry else ""
+        strange += signed_of(notes, key)[1] if key else []
+    _print(_with(found, strange), notes, first, kept_elsewhere=against is not None or is_export(path), as_json=as_json)
 
 
-def checked(home: Home, *, rows: bool = False) -> Verification:
-    """Check a home's journal; an entry that cannot even be read as one is a fault like any other."""
+@journal.command()
+def export(
+    home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")],
+    *,
+    to: Annotated[
+        str, typer.Option(help="A folder, git:FOLDER (a working tree), or smtp://HOST:PORT/ADDRESS; remembered.")
+    ],
+    every: Annotated[Every | None, typer.Option(help="How often `pitstop run` brings it up to date.")] = None,
+) -> None:
+    """Copy entries and signed checkpoints to a place that whoever runs this home cannot change."""
+    from pitstop.store.home import Home  # noqa: PLC0415 - as above
+
+    period = _EVERY[every.value] // timedelta(microseconds=1) if every is not None else None
+    with Home.open(home, create=False) as kept:
+        added = kept.export(to, wall_clock(), every=period)
+    print(f"{added:,} entries were copied to {to}." if added else f"{to} is up to date.")
+
+
+@journal.command()
+def sign(home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")]) -> None:
+    """Sign the journal's head and print the checkpoint, for somebody else to keep."""
+    from pitstop.store.home import Home  # noqa: PLC0415 - as above
+
+    with Home.open(home, create=False) as kept:
+        note = kept.checkpoint()
+    print(note or "The journal is empty: there is nothing to sign.", end="" if note else "\n")
+
+
+@journal.command()
+def prove(
+    home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")],
+    entry: Annotated[str, typer.Argument(help="The number of an entry, or the id of what it is about.")],
+) -> None:
+    """Print the proof that an entry is in the signed journal; `pitstop journal verify FILE` checks it anywhere."""
+    from pitstop.store.home import Home  # noqa: PLC0415 - as above
+
+    with Home.open(home, read_only=True) as kept:
+        number = int(entry) if entry.isascii() and entry.isdigit() else _number_of(kept, entry)
+        proven, proof = kept.prove(number)
+        verifier = dict(kept.notes())[proof.note]
+    print(json.dumps({"entry": proven.to_bytes().decode(), "proof": proof.to_text(), "key": verifier}, indent=2))
+
+
+def wall_clock() -> int:
+    """Return the time now in microseconds since 1970: copies outside are due by the clock, not by windows."""
+    return (datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def checked(home: Home, *, rows: bool = False, outside: list[SignedCheckpoint] | None = None) -> Verification:
+    """Check a home's journal; a head that cannot even be read as one is a fault like any other."""
     from pitstop.journal.merkle import CompactRange  # noqa: PLC0415 - as above
     from pitstop.journal.verification import Fault, Verification  # noqa: PLC0415 - as above
 
     try:
-        return home.verify(rows=rows)
+        return home.verify(rows=rows, outside=outside or ())
     except JournalError as error:
         return Verification(0, CompactRange().root, 0, (Fault("content", 0, 0, str(error)),))
 
 
-def said(found: Verification, first: str) -> str:
+def said(found: Verification, first: str, *, kept_elsewhere: bool = False) -> str:
     """Return what a check found, in plain words. `first` names the journal's first entry."""
     if not found.ok:
         count = len(found.faults)
@@ -87,8 +143,86 @@ def said(found: Verification, first: str) -> str:
     unprotected = (
         "all of them are signed for" if not found.unprotected else f"the last {found.unprotected:,} are not signed yet"
     )
-    return (
-        f"The journal is intact, and tamper-evident since its first entry ({first}): {found.size:,} entries, "
-        f"{unprotected}, root {found.root.hex()[:16]}. Against whoever holds this home's key, it is tamper-evident "
-        "since the last checkpoint that is kept elsewhere."
+    begin = f"its first entry ({first})" if first else "its first entry"
+    erased = f" {found.erased:,} contents were erased on record." if found.erased else ""
+    caution = (
+        ""
+        if kept_elsewhere
+        else " Against whoever holds this home's key, it is tamper-evident since the last checkpoint that is kept "
+        "elsewhere."
     )
+    return (
+        f"The journal is intact, and tamper-evident since {begin}: {found.size:,} entries, {unprotected}, root "
+        f"{found.root.hex()[:16]}.{erased}{caution}"
+    )
+
+
+def _number_of(home: Home, name: str) -> int:
+    entries = home.entries_of(name)
+    if not entries:
+        msg = f"no entry of the journal is about {name!r}; give its number, or the id of an artifact or a segment"
+        raise JournalError(msg)
+    return entries[-1].sequence
+
+
+def _with(found: Verification, strange: list[Fault]) -> Verification:
+    from dataclasses import replace  # noqa: PLC0415 - as above
+
+    return replace(found, faults=(*found.faults, *strange))
+
+
+def _print(
+    found: Verification, notes: list[tuple[str, str]], first: str, *, kept_elsewhere: bool, as_json: bool
+) -> None:
+    sentence = said(found, first, kept_elsewhere=kept_elsewhere)
+    if as_json:
+        document = {
+            "ok": found.ok,
+            "entries": found.size,
+            "signed": found.signed_size,
+            "unprotected": found.unprotected,
+            "erased": found.erased,
+            "checkpoints": len(notes),
+            "keys": sorted({verifier for _, verifier in notes}),
+            "root": found.root.hex(),
+            "first": first or None,
+            "sentence": sentence,
+            "faults": [
+                {"kind": fault.kind, "first": fault.first, "last": fault.last, "sentence": fault.sentence}
+                for fault in found.faults
+            ],
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        print(sentence)
+        for fault in found.faults:
+            print(f"- {fault.sentence}")
+        for verifier in sorted({verifier for _, verifier in notes}):
+            print(f"Key: {verifier}")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _verify_proof(path: Path, key: str, *, as_json: bool) -> None:
+    """Check one proof. A file that is no proof cannot be read (2); one that does not hold was changed (1)."""
+    from pitstop.journal.proofs import Proof  # noqa: PLC0415 - as above
+
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        entry, verifier = str(document["entry"]), str(document["key"])
+        proof = Proof.from_text(str(document["proof"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is no proof ({error}); `pitstop journal prove HOME ENTRY` prints one"
+        raise ExportError(msg) from error
+    try:
+        checkpoint = proof.require(entry.encode(), key or verifier)
+    except JournalError as error:
+        print(json.dumps({"ok": False, "sentence": str(error)}, indent=2) if as_json else f"The proof fails: {error}.")
+        raise typer.Exit(1) from error
+    sentence = f"Entry {proof.index:,} is one of the {checkpoint.size:,} entries that {checkpoint.origin} signed."
+    if as_json:
+        print(json.dumps({"ok": True, "sentence": sentence, "entry": json.loads(entry), "key": verifier}, indent=2))
+        return
+    print(sentence)
+    print(entry)
+    print(f"Key: {key or verifier}")

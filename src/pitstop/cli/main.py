@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from pitstop.cli.backtest_command import backtest
 from pitstop.cli.check_command import check
 from pitstop.cli.demo_command import demo
 from pitstop.cli.doctor_command import doctor
+from pitstop.cli.erase_command import erase, hold
 from pitstop.cli.evidence_command import evidence
 from pitstop.cli.init_command import init
 from pitstop.cli.journal_command import journal
 from pitstop.cli.log_command import labels, log
+from pitstop.cli.order_commands import challenger, release, retrain, rollback
+from pitstop.cli.power_command import power
 from pitstop.cli.replay_command import replay
 from pitstop.cli.run_command import run as run_due
+from pitstop.cli.selftest_command import selftest
+from pitstop.cli.served_command import audit, served
+from pitstop.cli.statement_commands import approve, attest, incident, override
+from pitstop.cli.value_command import value
 from pitstop.errors import PitstopError
 from pitstop.version import __version__
 
@@ -23,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help as plain text: loading rich's Markdown would take longer than all the rest of --help
     help="Watches a model in production, names what went wrong, and knows when a retrain pays for itself.",
 )
 
@@ -43,16 +53,39 @@ def pitstop(
     del version
 
 
-app.command()(demo)
-app.command()(init)
-app.command()(check)
-app.command()(replay)
-app.command("run")(run_due)
-app.command()(log)
-app.command()(labels)
-app.command()(evidence)
-app.add_typer(journal)
-app.command()(doctor)
+# The panels of `pitstop --help`, in the order in which a newcomer needs them.
+_BEGIN, _LIVE, _KNOW, _RECORD = "Begin", "Run a model", "Know what it sees and earns", "Rules and evidence"
+_PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    _BEGIN: {"demo": demo, "init": init, "check": check, "replay": replay, "backtest": backtest, "doctor": doctor},
+    _LIVE: {
+        "run": run_due,
+        "log": log,
+        "labels": labels,
+        "challenger": challenger,
+        "retrain": retrain,
+        "release": release,
+        "rollback": rollback,
+    },
+    _KNOW: {"value": value, "selftest": selftest, "power": power},
+    _RECORD: {
+        "evidence": evidence,
+        "served": served,
+        "audit": audit,
+        "attest": attest,
+        "approve": approve,
+        "override": override,
+        "incident": incident,
+        "journal": journal,
+        "erase": erase,
+        "hold": hold,
+    },
+}
+for panel, commands in _PANELS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(command)
 
 
 def run() -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pitstop.cli.reading import load_spec
 from pitstop.cli.showing import progress_bar, require_folder, show
-from pitstop.records.spec import load_spec
 
 
 def replay(

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pitstop.cli.journal_command import wall_clock
 from pitstop.cli.showing import progress_bar
 from pitstop.errors import StoreError
 from pitstop.report.formats import plural
@@ -37,8 +38,9 @@ def run(
     """Take in every window that has closed, with all that follows from it; calling again does nothing."""
     from pitstop.integrations.serving import run as tick  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.records.spec import load_spec  # noqa: PLC0415 - as above
+    from pitstop.store.home import Home  # noqa: PLC0415 - as above
 
-    known = _remembered(home)
+    known = remembered(home)
     table = source.resolve() if source is not None else _path(known, "source")
     late = labels.resolve() if labels is not None else _path(known, "labels")
     described = spec.resolve() if spec is not None else _path(known, "spec")
@@ -62,6 +64,8 @@ def run(
             base=described.parent,
             progress=report,
         )
+    with Home.open(home, create=False) as kept:
+        copied = kept.export_due(wall_clock())
     facts = {"source": str(table), "spec": str(described), "start": begin}
     _remember(home, facts | ({"labels": str(late)} if late else {}))
     if as_json:
@@ -75,12 +79,19 @@ def run(
         soft_wrap=True,
     )
     if done.late_rows:
-        console.print(f"- {plural(done.late_rows, 'row')} came after the window had been taken in: left out.")
+        rows = plural(done.late_rows, "row")
+        console.print(f"- {rows} came after the window had been taken in, or were erased: left out.")
+    for place in copied:
+        console.print(f"- The journal was copied to {escape(place)}.", soft_wrap=True)
+    if done.held_up:
+        name = escape(loaded.model.name)
+        console.print(f"- {escape(done.held_up)} (pitstop approve {name}, pitstop override {name})", soft_wrap=True)
     for reason in done.decisions:
         console.print(f"- {escape(reason)}", soft_wrap=True)
 
 
-def _remembered(home: Path) -> dict[str, str]:
+def remembered(home: Path) -> dict[str, str]:
+    """Return what `run` was told before of a home: source, spec, start and labels; empty the first time."""
     try:
         found: dict[str, str] = json.loads((home / SOURCE).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +69,8 @@ def write_page(path: Path, page: str) -> None:
         raise StoreError(msg) from error
 
 
-def show(result: ReplayResult, *, as_json: bool, html: Path | None) -> None:
-    """Print a replay's result as JSON or as a table, and write its report."""
+def show(result: ReplayResult, *, as_json: bool, html: Path | None, then: Callable[[], None] | None = None) -> None:
+    """Print a replay's result as JSON or as a table, and write its report. `then` prints what follows the table."""
     from pitstop.replays.replay import to_json  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.report.terminal import replay_summary  # noqa: PLC0415 - as above
 
@@ -83,5 +83,8 @@ def show(result: ReplayResult, *, as_json: bool, html: Path | None) -> None:
     console = Console()
     for part in replay_summary(result.story):
         console.print(part)
+    if then is not None:
+        console.print()
+        then()
     if html is not None:
         console.print(f"\nReport: {html}", soft_wrap=True, highlight=False)

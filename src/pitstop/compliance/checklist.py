@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pitstop.compliance.evidence import QUERIES, Answer, Facts
+from pitstop.compliance.facts import Answer, Facts
 from pitstop.compliance.packs import Item, Pack
+from pitstop.compliance.queries import QUERIES
 
 
 @dataclass(frozen=True)
 class Line:
-    """One obligation, and what was found."""
+    """One obligation, and what was found; `binding`: whether it is in effect at that instant."""
 
     item: Item
     answer: Answer
+    binding: bool = True
 
     @property
     def open(self) -> bool:
@@ -34,13 +38,18 @@ class Checklist:
     @classmethod
     def of(cls, pack: Pack, facts: Facts) -> Checklist:
         """Ask every query of the pack."""
-        lines = tuple(Line(item, QUERIES[item.query].find(facts, item.id, item.limit or 0)) for item in pack.items)
+        lines = tuple(line_of(pack, item, facts) for item in pack.items)
         return cls(facts.model, facts.name(facts.now), pack, lines)
 
     @property
     def open(self) -> tuple[Line, ...]:
-        """Obligations that are not met."""
-        return tuple(line for line in self.lines if line.open)
+        """Obligations that bind and are not met."""
+        return tuple(line for line in self.lines if line.open and line.binding)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many items have each status; an item that only a person can answer never counts as a pass."""
+        return Counter(line.answer.status for line in self.lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the checklist as plain JSON types."""
@@ -48,14 +57,19 @@ class Checklist:
         return {
             "model": self.model,
             "as_of": self.as_of,
-            "pack": {"name": pack.name, "title": pack.title, "dated": pack.dated.isoformat(), "source": pack.source},
+            "pack": pack.to_json(),
             "notice": pack.notice,
             "open": len(self.open),
+            "counts": dict(self.counts),
+            "manual": [line.item.id for line in self.lines if line.item.manual],
             "items": [
                 {
                     "id": line.item.id,
                     "obligation": line.item.obligation,
+                    "reference": line.item.reference,
                     "status": line.answer.status,
+                    "binding": line.binding,
+                    "manual": line.item.manual,
                     "found": line.answer.sentence,
                     "evidence": list(line.answer.ids),
                     "limit": line.item.limit,
@@ -65,3 +79,9 @@ class Checklist:
                 for line in self.lines
             ],
         }
+
+
+def line_of(pack: Pack, item: Item, facts: Facts) -> Line:
+    """Ask the query of one item."""
+    answer = QUERIES[item.query].find(facts, item.id, item.limit or 0)
+    return Line(item, answer, pack.binds(item, facts.now, facts.calendar))

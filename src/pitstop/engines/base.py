@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from pitstop.checks.excerpts import Excerpt
 from pitstop.profile import Layout, Profile
+from pitstop.records.spec import ModelSpec
+
+# Called after each part with the rows counted so far and the rows in all; what it raises ends the pass.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,28 @@ class Piece:
 
 
 class Engine(Protocol):
-    """Something that counts rows. Every engine gives the same profiles, bit for bit."""
+    """Something that counts rows where they lie. Every engine gives the same profiles, bit for bit."""
 
     @property
     def name(self) -> str:
         """The name under which it is found; lower case with underscores."""
 
-    def profile(self, pieces: Iterable[Piece], layout: Layout) -> Iterator[tuple[int, Profile]]:
-        """Yield (window, profile) for each window that has a piece, in order.
+    def profiles(
+        self,
+        source: Any,
+        spec: ModelSpec,
+        layout: Layout,
+        *,
+        windows: tuple[int | None, int | None] = (None, None),
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[int, Profile]]:
+        """Yield (window, profile) of the rows of `source`, by window; only windows from the first to before the second.
 
-        Pieces come in order of their windows; how a window's rows are cut into pieces, and in which order, changes
-        nothing. Raises `RecordError` for a window that comes after a later one, and `StatisticError` as `profile_rows`.
+        Rows may come in any order (but for row-count windows). The features, the logged prediction and score are
+        counted; ids and labels are not read, and all rows are in leaf 0. `duplicates` are estimated in windows of more
+        than `counting.WINDOW_LIMIT` different rows (see `Distinct`). Raises `RecordError` for a table that does not
+        fit `spec`, `StatisticError` where a value does not fit `layout`.
         """
+
+    def excerpt(self, source: Any) -> Excerpt:
+        """Return the table as a comparison needs it (`pitstop.check`). The same excerpt on every engine."""

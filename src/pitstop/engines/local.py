@@ -1,4 +1,4 @@
-"""Counts rows in this process: piece by piece, in threads if asked, with one window's counts in memory."""
+"""Counts rows in this process: files part by part, or rows at hand piece by piece; in threads if asked."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pitstop.engines.base import Piece
+from pitstop.checks.excerpts import Excerpt, excerpt_of
+from pitstop.engines.base import Piece, Progress
+from pitstop.engines.counting import Reading
+from pitstop.engines.passes import count_scan
 from pitstop.errors import RecordError
 from pitstop.profile import Layout, Profile, profile_rows
 from pitstop.records.columns import row_hashes
+from pitstop.records.scans import scan_table
+from pitstop.records.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,38 @@ class LocalEngine:
     name: str = "local"
     threads: int = 1
 
+    def profiles(
+        self,
+        source: Any,
+        spec: ModelSpec,
+        layout: Layout,
+        *,
+        windows: tuple[int | None, int | None] = (None, None),
+        progress: Progress | None = None,
+        resume: Path | None = None,
+    ) -> Iterator[tuple[int, Profile]]:
+        """Yield (window, profile) of a source of any size, by window (`Engine.profiles`; `source` as `read_table`).
+
+        Memory is bounded for Parquet and Arrow files: see `passes.count_scan`. Close the iterator, or raise from
+        `progress`, to stop early; with `resume`, a file, the next pass goes on where this one stopped. Remove that
+        file after the last window. Raises `StoreError` where it cannot be written.
+        """
+        scan = scan_table(source)
+        yield from count_scan(
+            scan, Reading(spec, layout, windows), threads=self.threads, progress=progress, resume=resume
+        )
+
+    def excerpt(self, source: Any) -> Excerpt:
+        """Return the table as a comparison needs it; files are read part by part."""
+        return excerpt_of(source)
+
     def profile(self, pieces: Iterable[Piece], layout: Layout) -> Iterator[tuple[int, Profile]]:
-        """Yield (window, profile) in order; in memory are a few pieces, and eight bytes for each row of a window."""
+        """Yield (window, profile) for each window that has a piece, in order, as the loop counts rows at hand.
+
+        Pieces come in order of their windows; how a window's rows are cut into pieces, and in which order, changes
+        nothing. In memory are a few pieces, and eight bytes for each row of a window. Raises `RecordError` for a
+        window that comes after a later one, and `StatisticError` as `profile_rows`.
+        """
         window, total, repeats = 0, None, _Repeats(layout)
         for piece, counted in self._counted(pieces, layout):
             if total is not None and piece.window < window:

@@ -9,10 +9,12 @@ from pitstop.errors import SpecError
 from pitstop.integrations.base import ReleaseTarget
 from pitstop.integrations.command_target import CommandTarget
 from pitstop.integrations.folder_target import FolderTarget
+from pitstop.loop.orders import Order
 from pitstop.records.spec import ModelSpec, ServingSection
 from pitstop.registry import Registry
-from pitstop.replays import replay
-from pitstop.replays.publishing import Publication
+from pitstop.replays import ordering, replay
+from pitstop.replays.ordering import Done
+from pitstop.replays.publishing import Publication, Publish
 from pitstop.replays.walk import Progress, no_progress
 
 TARGETS: Registry[ReleaseTarget] = Registry("release target", "pitstop.targets", (FolderTarget(), CommandTarget()))
@@ -45,17 +47,6 @@ def run(
     failed is tried again. Raises a `PitstopError` for input that cannot be used, and `ReleaseTargetError` where a model
     could not be published; what was taken in is then kept.
     """
-    targets = targets_of(spec.serving)
-    if targets and not spec.trains:
-        msg = (
-            "[serving] names a target, but no model is trained here that could be published; add a trainer and a label"
-        )
-        raise SpecError(msg)
-
-    def publish(publication: Publication) -> None:
-        for target in targets:
-            target.publish(publication, spec.serving, Path(base))
-
     return replay.run(
         home,
         spec=spec,
@@ -65,5 +56,30 @@ def run(
         start=start,
         base=base,
         progress=progress,
-        publish=publish if targets else None,
+        publish=_publisher(spec, Path(base)),
     )
+
+
+def carry_out(home: Path | str, order: Order, *, spec: ModelSpec, base: Path | str = ".") -> Done:
+    """Do what a person orders, then publish what serves, each target verifying by digest that it does.
+
+    `base` is the folder that the spec's paths are relative to. Raises what `replays.ordering.carry_out` raises, and
+    `ReleaseTargetError` where the model could not be published; the order stands then, and the next run tries again.
+    """
+    return ordering.carry_out(home, order, spec=spec, base=base, publish=_publisher(spec, Path(base)))
+
+
+def _publisher(spec: ModelSpec, base: Path) -> Publish | None:
+    """Return what publishes to every target of a spec; None without any. Raises `SpecError` without a trainer."""
+    targets = targets_of(spec.serving)
+    if targets and not spec.trains:
+        msg = (
+            "[serving] names a target, but no model is trained here that could be published; add a trainer and a label"
+        )
+        raise SpecError(msg)
+
+    def publish(publication: Publication) -> None:
+        for target in targets:
+            target.publish(publication, spec.serving, base)
+
+    return publish if targets else None

@@ -3,10 +3,12 @@
     pitstop/4f1c...                          origin, which is also the name of the key
     1042                                     number of entries
     qlK1...=                                 root, base64
+    previous 51f0...                         digest of the note that was signed before this one, none for the first
 
     — pitstop/4f1c... x08go...=              key id (4 bytes) and signature (64 bytes), base64
 
-Whoever keeps one such note elsewhere can prove later that the first 1042 entries were not changed.
+Whoever keeps one such note elsewhere can prove later that the first 1042 entries were not changed. The line `previous`
+is an extension that the format allows: it is signed, so that a checkpoint cannot be taken out of the middle of others.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pitstop.journal.merkle import HASH_BYTES
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
 _KEY_ID_BYTES = 4
+_PREVIOUS = "previous "
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,20 @@ class Checkpoint:
             raise JournalError(msg) from error
 
 
+@dataclass(frozen=True)
+class SignedCheckpoint:
+    """A checkpoint with the note that signs it; `previous` is the digest of the note before it, "" for none."""
+
+    checkpoint: Checkpoint
+    previous: str
+    note: str
+
+
+def note_digest(note: str) -> str:
+    """Return the hex SHA-256 by which the next note names this one."""
+    return hashlib.sha256(note.encode()).hexdigest()
+
+
 def origin_of(key: Ed25519PublicKey) -> str:
     """Return the name of the journal that is signed with `key`: its fingerprint."""
     return f"pitstop/{hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]}"
@@ -66,11 +83,12 @@ def verifier_key(origin: str, key: Ed25519PublicKey) -> str:
     return f"{origin}+{_key_id(origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
 
 
-def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
-    """Return the checkpoint as a signed note."""
-    signature = key.sign(checkpoint.text.encode())
+def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey, after: str = "") -> str:
+    """Return the checkpoint as a signed note, which follows the note `after` ("": it is the first)."""
+    text = checkpoint.text + (f"{_PREVIOUS}{note_digest(after)}\n" if after else "")
+    signature = key.sign(text.encode())
     marked = _key_id(checkpoint.origin, key.public_key().public_bytes_raw()) + signature
-    return f"{checkpoint.text}\n{_DASH}{checkpoint.origin} {base64.b64encode(marked).decode()}\n"
+    return f"{text}\n{_DASH}{checkpoint.origin} {base64.b64encode(marked).decode()}\n"
 
 
 def open_note(note: str, verifier: str) -> str:
@@ -99,12 +117,19 @@ def open_note(note: str, verifier: str) -> str:
 
 def open_checkpoint(note: str, verifier: str) -> Checkpoint:
     """Return the checkpoint of a signed note; raise `JournalError` unless `verifier` signed it for its own origin."""
-    checkpoint = Checkpoint.from_text(open_note(note, verifier))
+    return open_signed(note, verifier).checkpoint
+
+
+def open_signed(note: str, verifier: str) -> SignedCheckpoint:
+    """Return the checkpoint of a signed note with what it follows; raises as `open_checkpoint`."""
+    text = open_note(note, verifier)
+    checkpoint = Checkpoint.from_text(text)
     name = verifier.split("+", 1)[0]
     if checkpoint.origin != name:
         msg = f"the checkpoint is of {checkpoint.origin!r}, but the key is of {name!r}"
         raise JournalError(msg)
-    return checkpoint
+    said = [line.removeprefix(_PREVIOUS) for line in text.split("\n")[3:] if line.startswith(_PREVIOUS)]
+    return SignedCheckpoint(checkpoint, said[0] if said else "", note)
 
 
 def _key_id(name: str, public: bytes) -> bytes:

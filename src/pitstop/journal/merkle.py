@@ -2,19 +2,26 @@
 
 A leaf hash is SHA-256(0x00 || data), an inner hash SHA-256(0x01 || left || right), the root of the empty tree
 SHA-256 of nothing. All hashes are 32 bytes. A log is appended to through a *compact range*: the roots of the
-perfect subtrees that make up the tree, at most log2(size) of them, which is all that a writer has to keep.
+perfect subtrees that make up the tree, at most log2(size) of them, which is all that a writer has to keep. Proofs are
+put together from the roots of subtrees, which `tiles` reads from what was stored.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pitstop.errors import JournalError
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+Subtree = Callable[[int, int], bytes]
+"""Gives the root of the leaves `low` to before `high`, a subtree of the whole."""
+
+Completed = Callable[[int, int, bytes], None]
+"""Takes height, index and root of a perfect subtree."""
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -43,17 +50,25 @@ class CompactRange:
             )
             raise JournalError(msg)
 
-    def extended(self, leaves: Iterable[bytes]) -> CompactRange:
-        """Return the range after the leaf hashes `leaves`; amortised O(1), at most O(log n), per leaf."""
+    def extended(self, leaves: Iterable[bytes], completed: Completed | None = None) -> CompactRange:
+        """Return the range after the leaf hashes `leaves`; amortised O(1), at most O(log n), per leaf.
+
+        `completed` is called with (height, index, root) of every perfect subtree of two leaves or more that is
+        completed: the one of `height` that begins at leaf `index << height`.
+        """
         peaks = list(self.peaks)
         size = self.size
+        sha256 = hashlib.sha256
         for leaf in leaves:
             node = leaf
             # Each trailing one bit of the old size is a perfect subtree that the new leaf completes.
-            bits = size
+            bits, height = size, 0
             while bits & 1:
-                node = node_hash(peaks.pop(), node)
+                node = sha256(b"\x01" + peaks.pop() + node).digest()
                 bits >>= 1
+                height += 1
+                if completed is not None:
+                    completed(height, bits, node)
             peaks.append(node)
             size += 1
         return CompactRange(size, tuple(peaks))
@@ -86,46 +101,56 @@ def tree_root(leaves: Iterable[bytes]) -> bytes:
     return CompactRange().extended(leaves).root
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """Return the audit path of leaf `index` in the tree of `leaves` (leaf hashes); O(len(leaves)) hashes."""
-    if not 0 <= index < len(leaves):
-        msg = f"the journal has entries 0 to {len(leaves) - 1}, got {index}"
+def inclusion_path(index: int, size: int, subtree: Subtree) -> tuple[bytes, ...]:
+    """Return the audit path of leaf `index` in the tree of `size` leaves; asks for at most log2(size) + 1 subtrees."""
+    if not 0 <= index < size:
+        msg = f"the journal has entries 0 to {size - 1}, got {index}"
         raise JournalError(msg)
-    low, high = 0, len(leaves)
+    low, high = 0, size
     path = []
     while high - low > 1:
         middle = low + _split(high - low)
         if index < middle:
-            path.append(tree_root(leaves[middle:high]))
+            path.append(subtree(middle, high))
             high = middle
         else:
-            path.append(tree_root(leaves[low:middle]))
+            path.append(subtree(low, middle))
             low = middle
     return tuple(reversed(path))
 
 
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> tuple[bytes, ...]:
-    """Return the proof that the tree of the first `old_size` leaves is a prefix of the tree of all `leaves`."""
-    if not 0 <= old_size <= len(leaves):
-        msg = f"the journal has {len(leaves)} entries, so an earlier size is 0 to {len(leaves)}, got {old_size}"
+def consistency_path(old_size: int, size: int, subtree: Subtree) -> tuple[bytes, ...]:
+    """Return the proof that the tree of `old_size` leaves is a prefix of the tree of `size`, from roots of subtrees."""
+    if not 0 <= old_size <= size:
+        msg = f"the journal has {size} entries, so an earlier size is 0 to {size}, got {old_size}"
         raise JournalError(msg)
-    if old_size in (0, len(leaves)):
+    if old_size in (0, size):
         return ()
-    low, high, rest = 0, len(leaves), old_size
+    low, high, rest = 0, size, old_size
     path = []
     while rest != high - low:
         split = _split(high - low)
         if rest <= split:
-            path.append(tree_root(leaves[low + split : high]))
+            path.append(subtree(low + split, high))
             high = low + split
         else:
-            path.append(tree_root(leaves[low : low + split]))
+            path.append(subtree(low, low + split))
             low += split
             rest -= split
     # The old tree's own root is known to the verifier; any other subtree has to be given.
     if low:
-        path.append(tree_root(leaves[low:high]))
+        path.append(subtree(low, high))
     return tuple(reversed(path))
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """Return the audit path of leaf `index` in the tree of `leaves` (leaf hashes); O(len(leaves)) hashes."""
+    return inclusion_path(index, len(leaves), lambda low, high: tree_root(leaves[low:high]))
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int) -> tuple[bytes, ...]:
+    """Return the proof that the tree of the first `old_size` leaves is a prefix of the tree of all `leaves`."""
+    return consistency_path(old_size, len(leaves), lambda low, high: tree_root(leaves[low:high]))
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import Literal
 
 from pitstop.errors import JournalError
-from pitstop.journal.checkpoints import Checkpoint
+from pitstop.journal.checkpoints import Checkpoint, SignedCheckpoint, note_digest
 from pitstop.journal.entries import Entry
-from pitstop.journal.merkle import CompactRange
+from pitstop.journal.merkle import CompactRange, Completed
 
-FaultKind = Literal["edited", "deleted", "reordered", "inserted", "truncated", "forked", "signature", "content"]
+FaultKind = Literal["edited", "deleted", "reordered", "inserted", "truncated", "forked", "signature", "content", "tree"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,15 @@ class Verification:
     """What a check of the journal found.
 
     `size` entries were read; `root` is the root of the entries that are intact from the start; the first
-    `signed_size` of them are proven by a signed checkpoint; `faults` is empty if all is well.
+    `signed_size` of them are proven by a signed checkpoint; `faults` is empty if all is well. `erased` contents were
+    destroyed on request, on record.
     """
 
     size: int
     root: bytes
     signed_size: int
     faults: tuple[Fault, ...]
+    erased: int = 0
 
     @property
     def ok(self) -> bool:
@@ -59,8 +61,82 @@ class Verification:
             raise JournalError(msg)
 
 
+class Check:
+    """Takes entries one by one, in the order in which they are stored, and keeps a hash of each and no more."""
+
+    def __init__(self) -> None:
+        self._leaves: list[bytes] = []
+        self._sequences: list[int] = []
+        self._highest = -1
+        self._in_order = True
+        self._seen: set[int] = set()
+        self._doubles: set[int] = set()
+        self._edited: list[int] = []
+        self._order: list[Fault] = []
+
+    @property
+    def size(self) -> int:
+        """Number of entries taken."""
+        return len(self._leaves)
+
+    def take(self, sequence: int, leaf: bytes, stored: bytes | None = None) -> None:
+        """Take the leaf hash of the next entry, as it is now.
+
+        `stored` is the hash that was stored beside it, if one was: it tells *which* entry was edited.
+        """
+        self._place(sequence, leaf)
+        if stored is not None and stored != leaf:
+            self._edited.append(sequence)
+
+    def _place(self, number: int, leaf: bytes) -> None:
+        self._leaves.append(leaf)
+        self._sequences.append(number)
+        if self._in_order and number == self._highest + 1:
+            self._highest = number
+            return
+        if self._in_order:
+            # Only from here on is it necessary to know which numbers were there.
+            self._in_order = False
+            self._seen = set(self._sequences[:-1])
+        if number in self._seen:
+            self._doubles.add(number)
+            self._order.append(_fault("inserted", number, number, "there more than once"))
+        elif number < self._highest:
+            self._order.append(_fault("reordered", number, number, "stored out of order"))
+        self._seen.add(number)
+        self._highest = max(self._highest, number)
+
+    def finish(
+        self, signed: Iterable[Checkpoint], head: Checkpoint | None = None, completed: Completed | None = None
+    ) -> Verification:
+        """Compare with checkpoints whose signatures were verified, and with the store's own record `head`.
+
+        `completed` gets every inner node of the tree of intact entries (see `CompactRange.extended`).
+        """
+        ordered, intact = self._leaves, self.size
+        faults = list(self._order)
+        if not self._in_order:
+            missing = sorted(set(range(self._highest + 1)) - self._seen)
+            faults += [_fault("deleted", first, last, "missing") for first, last in _runs(missing)]
+            intact = min([*missing, *self._doubles, self._highest + 1])
+            pairs = sorted(zip(self._sequences, self._leaves, strict=True), key=lambda pair: pair[0])
+            ordered = [leaf for _, leaf in pairs]
+        runs = _runs(sorted(set(self._edited)))
+        faults += [_fault("edited", first, last, "changed after it was written") for first, last in runs]
+        unique = sorted(set(signed), key=lambda item: (item.size, item.root))
+        faults += _forks(unique)
+        largest = max((item for item in (*unique, *([head] if head else []))), key=lambda item: item.size, default=None)
+        end = self._highest + 1
+        if largest is not None and end < largest.size:
+            faults.append(_fault("truncated", end, largest.size - 1, "cut off the end"))
+        if head is not None and end > head.size:
+            faults.append(_fault("inserted", head.size, end - 1, "added after the recorded end"))
+        tree, signed_size, mismatches = _root_faults(ordered[:intact], unique, head, faults, completed)
+        return Verification(self.size, tree.root, signed_size, (*faults, *mismatches))
+
+
 def verify(
-    entries: Sequence[Entry],
+    entries: Iterable[Entry],
     checkpoints: Iterable[Checkpoint],
     *,
     leaves: Sequence[bytes] | None = None,
@@ -71,26 +147,52 @@ def verify(
     `leaves` are the leaf hashes that were stored beside the entries, if any: they tell *which* entry was edited where
     a root alone tells only between which checkpoints. `head` is the store's own unsigned record of size and root.
     """
-    signed = sorted(set(checkpoints), key=lambda item: (item.size, item.root))
-    faults, intact = _order_faults(entries)
-    # Hashing is what a check costs, so each entry is hashed once.
-    hashed = [entry.leaf for entry in entries]
-    ordered = [leaf for _, leaf in sorted(zip(entries, hashed, strict=True), key=lambda pair: pair[0].sequence)]
-    if leaves is not None:
-        faults += _edits(entries, hashed, leaves)
-    faults += _forks(signed)
-    largest = max((item for item in (*signed, *([head] if head else []))), key=lambda item: item.size, default=None)
-    end = max((entry.sequence + 1 for entry in entries), default=0)
-    if largest is not None and end < largest.size:
-        faults.append(_fault("truncated", end, largest.size - 1, "cut off the end"))
-    if head is not None and end > head.size:
-        faults.append(_fault("inserted", head.size, end - 1, "added after the recorded end"))
-    tree, signed_size, mismatches = _root_faults(ordered[:intact], signed, head, faults)
-    return Verification(len(entries), tree.root, signed_size, (*faults, *mismatches))
+    check = Check()
+    for number, entry in enumerate(entries):
+        stored = leaves[number] if leaves is not None and number < len(leaves) else None
+        check.take(entry.sequence, entry.leaf, stored)
+    if leaves is not None and len(leaves) != check.size:
+        msg = f"got {check.size} entries but {len(leaves)} leaf hashes; give one for each entry"
+        raise JournalError(msg)
+    return check.finish(checkpoints, head)
+
+
+def chain_faults(checkpoints: Sequence[SignedCheckpoint], newest: int = 0) -> list[Fault]:
+    """Check that signed checkpoints follow each other as each says: none was removed, put in or replaced.
+
+    Each names the digest of the one signed before it. `newest` is the size up to which the store says that it signed.
+    Checkpoints of before version 0.2 name none; they may only come first.
+    """
+    by_digest = {note_digest(item.note): item for item in checkpoints}
+    faults = []
+    followed: dict[str, SignedCheckpoint] = {}
+    chained = [item for item in sorted(checkpoints, key=lambda item: item.checkpoint.size) if item.previous]
+    for item in chained:
+        size = item.checkpoint.size
+        if item.previous not in by_digest:
+            faults.append(_at("deleted", size, f"the checkpoint before the one of {size:,} entries is missing"))
+        if item.previous in followed:
+            other = followed[item.previous].checkpoint.size
+            what = f"the checkpoints of {other:,} and of {size:,} entries both follow the same one"
+            faults.append(_at("forked", size, what))
+        followed[item.previous] = item
+    first = chained[0].checkpoint.size if chained else 0
+    for item in checkpoints:
+        size = item.checkpoint.size
+        if chained and not item.previous and size > first:
+            faults.append(_at("inserted", size, f"the checkpoint of {size:,} entries follows none, and others do"))
+    last = max((item.checkpoint.size for item in checkpoints), default=0)
+    if last < newest:
+        faults.append(_at("truncated", newest, f"the newest checkpoint, of {newest:,} entries, is missing"))
+    return faults
 
 
 def _root_faults(
-    ordered: Sequence[bytes], signed: Sequence[Checkpoint], head: Checkpoint | None, known: Sequence[Fault]
+    ordered: Sequence[bytes],
+    signed: Sequence[Checkpoint],
+    head: Checkpoint | None,
+    known: Sequence[Fault],
+    completed: Completed | None,
 ) -> tuple[CompactRange, int, list[Fault]]:
     """Grow the tree over the leaf hashes of the intact entries, comparing its root wherever one is recorded."""
     recorded = [(item, True) for item in signed] + ([(head, False)] if head else [])
@@ -99,45 +201,18 @@ def _root_faults(
     for item, is_signed in sorted(recorded, key=lambda pair: pair[0].size):
         if item.size > len(ordered):
             break
-        tree = tree.extended(ordered[tree.size : item.size])
+        tree = tree.extended(ordered[tree.size : item.size], completed)
         if tree.root == item.root:
             fitting = item.size
             signed_size = item.size if is_signed else signed_size
             continue
         first, last = fitting, max(item.size - 1, fitting)
+        if any(fault.kind == "forked" and fault.last == item.size - 1 for fault in known):
+            continue
         # An edit that was already named inside this range explains the root; saying it twice only hides it.
-        if not any(fault.kind in ("edited", "forked") and first <= fault.first <= last for fault in (*known, *faults)):
+        if not any(fault.kind == "edited" and first <= fault.first <= last for fault in (*known, *faults)):
             faults.append(_fault("edited", first, last, "changed after the root was recorded"))
-    return tree.extended(ordered[tree.size :]), signed_size, faults
-
-
-def _order_faults(entries: Sequence[Entry]) -> tuple[list[Fault], int]:
-    """Return faults of the sequence numbers, and how many entries from the start are complete and unambiguous."""
-    faults: list[Fault] = []
-    seen: set[int] = set()
-    doubles: set[int] = set()
-    highest = -1
-    for entry in entries:
-        number = entry.sequence
-        if number in seen:
-            doubles.add(number)
-            faults.append(_fault("inserted", number, number, "there more than once"))
-        elif number < highest:
-            faults.append(_fault("reordered", number, number, "stored out of order"))
-        seen.add(number)
-        highest = max(highest, number)
-    missing = [number for number in range(highest + 1) if number not in seen] if len(seen) <= highest else []
-    for first, last in _runs(missing):
-        faults.append(_fault("deleted", first, last, "missing"))
-    return faults, min([*missing, *doubles, highest + 1])
-
-
-def _edits(entries: Sequence[Entry], hashed: Sequence[bytes], leaves: Sequence[bytes]) -> list[Fault]:
-    if len(leaves) != len(entries):
-        msg = f"got {len(entries)} entries but {len(leaves)} leaf hashes; give one for each entry"
-        raise JournalError(msg)
-    wrong = {entry.sequence for entry, now, then in zip(entries, hashed, leaves, strict=True) if now != then}
-    return [_fault("edited", first, last, "changed after it was written") for first, last in _runs(sorted(wrong))]
+    return tree.extended(ordered[tree.size :], completed), signed_size, faults
 
 
 def _forks(signed: Sequence[Checkpoint]) -> list[Fault]:
@@ -162,3 +237,7 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
 def _fault(kind: FaultKind, first: int, last: int, what: str) -> Fault:
     where = f"entry {first} is" if first == last else f"entries {first} to {last} are"
     return Fault(kind, first, last, f"{kind}: {where} {what}")
+
+
+def _at(kind: FaultKind, size: int, what: str) -> Fault:
+    return Fault(kind, 0, max(size - 1, 0), f"{kind}: {what}")

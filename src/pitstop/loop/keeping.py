@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,11 +20,13 @@ from pitstop.loop.watch import Watch
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.estimated import Estimate
 from pitstop.profile import Layout, OutcomeProfile, Profile
+from pitstop.records.identity import canonical_json
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.store.transaction import Transaction as StoreTransaction
 from pitstop.strategy.base import Alternative, Decision
 from pitstop.value.ledger import Posting, Transaction
+from pitstop.value.valuation import Valuation, Valuations, worth_of
 
 NAN = float("nan")
 
@@ -121,22 +123,26 @@ def _unplain(values: NDArray[Any]) -> NDArray[Any]:
     return classes
 
 
-def restore(loop: Loop) -> bool:
+def restore(loop: Loop, *, revalue: bool = False) -> bool:
     """Bring a new loop to its saved state; return False where the home holds none for this model.
 
-    Raises `StoreError` where the home was made with another specification.
+    Raises `StoreError` where the home was made with another specification. With `revalue` the sections `[value]` and
+    `[costs]` may differ: they then hold from the next window on, and what was booked stays booked.
     """
     saved = loop.home.load_state(loop.spec.model.name)
     if saved is None:
         return False
     state = saved.values
-    if state["spec"] != loop.spec.id or state["start"] != loop.start:
+    if state["start"] != loop.start or not (
+        state["spec"] == loop.spec.id or (revalue and _worth_only(loop, state["spec"]))
+    ):
         msg = (
             f"{loop.home.path} holds {loop.spec.model.name!r} with another specification or start; "
             "use a new --home for the changed one, or the specification that it was made with"
         )
         raise StoreError(msg)
     loop.window, loop.chain = state["window"], state["chain"]
+    _restore_valuations(loop, state["spec"])
     _restore_rows(loop)
     loop.log.fresh_score.values[:] = state["fresh_score"]
     loop.log.fresh_class.values[:] = _unplain(state["fresh_class"])
@@ -181,6 +187,32 @@ def restore(loop: Loop) -> bool:
     return True
 
 
+def _worth_only(loop: Loop, before: str) -> bool:
+    """Return whether the specification differs from the one before in what outcomes are worth and upkeep costs only."""
+    records = {record.id: record.content for record in loop.home.artifacts("spec", loop.spec.model.name)}
+    if before not in records:
+        return False
+    old, new = dict(records[before]), dict(loop.spec.content)
+    for section in ("value", "costs"):
+        old.pop(section), new.pop(section)
+    return canonical_json(old) == canonical_json(new)
+
+
+def _restore_valuations(loop: Loop, before: str) -> None:
+    """Bring back the value models that were in force, and begin another where the specification says another worth."""
+    name, books = loop.spec.model.name, loop.books
+    kept = [Valuation.from_json(record.content) for record in loop.home.artifacts("value-model", name)]
+    books.recorded, books.spec_before = len(kept), before
+    if before == loop.spec.id:
+        if kept:
+            books.valuations = Valuations(loop.spec, tuple(kept))
+        return
+    found = next(record for record in loop.home.artifacts("spec", name) if record.id == before)
+    old = replace(loop.spec, **worth_of(found.content))
+    first = Valuations(old, tuple(kept)) if kept else Valuations.first(old)
+    books.valuations = first.changed(loop.spec, loop.window)
+
+
 def _decision(item: dict[str, Any]) -> Decision:
     options = tuple(Alternative(**option) for option in item["alternatives"])
     return Decision(**{**item, "alternatives": options, "caused_by": tuple(item["caused_by"])})
@@ -204,6 +236,9 @@ def _restore_rows(loop: Loop) -> None:
         )
         batch = loop.log.append(table, scores, decided)
         loop.log.estimate.values[batch] = table["@estimate"].to_numpy()
+        # Rows that were logged before estimates had a variance are reversed without one, as they were booked.
+        if "@spread" in table.column_names:
+            loop.log.spread.values[batch] = table["@spread"].to_numpy()
     for segment in loop.home.segments("labels", model, None, end):
         table = loop.home.read_segment(segment)
         loop.log.set_labels(*loop.log.join(table).to_set)
@@ -214,15 +249,23 @@ def _restore_rows(loop: Loop) -> None:
 
 def _restore_ledger(loop: Loop, count: int) -> None:
     """Post the first `count` transactions again: later ones belong to windows that will be walked again."""
-    found = []
-    for record in loop.home.artifacts("transaction", loop.spec.model.name)[:count]:
-        content = record.content
-        lines = tuple(
-            Posting(**{**line, "amount": Decimal(line["amount"]), "caused_by": tuple(line["caused_by"])})
-            for line in content["postings"]
+    kept = loop.home.artifacts("transaction", loop.spec.model.name)[:count]
+    loop.books.ledger = loop.books.ledger.posted(*(transaction_of(record.content) for record in kept))
+
+
+def transaction_of(content: Mapping[str, Any]) -> Transaction:
+    """Return the ledger transaction that was kept; the earliest homes know neither variance nor value model."""
+    lines = tuple(
+        Posting(
+            **{
+                **line,
+                **{name: Decimal(line[name]) for name in ("amount", "variance", "doubt") if name in line},
+                "caused_by": tuple(line["caused_by"]),
+            }
         )
-        found.append(Transaction(content["id"], content["kind"], content["currency"], lines))
-    loop.books.ledger = loop.books.ledger.posted(*found)
+        for line in content["postings"]
+    )
+    return Transaction(content["id"], content["kind"], content["currency"], lines)
 
 
 def _restore_recent(loop: Loop) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pitstop.errors import TrainingError
 from pitstop.incidents import Alarm, Incident
 from pitstop.records.identity import artifact_id
+from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.base import Decision
 from pitstop.value.ledger import Transaction
 
@@ -38,6 +40,14 @@ def keep_decision(decision: Decision) -> Kept:
     return Kept("decision", decision.id, decision.at, decision.caused_by, asdict(decision))
 
 
+def keep_failure(challenger: Challenger, at: int, error: TrainingError, *, scoring: bool = False) -> Kept:
+    """Return the artifact of a challenger whose fit failed, or, `scoring`, whose predictions cannot be used."""
+    content = {"challenger": challenger.id, "error": type(error).__name__, "message": str(error)}
+    # Text of a crash may hold paths and addresses: the id digests only what failed and when.
+    what = {"challenger": challenger.id, **({"scored": at} if scoring else {})}
+    return Kept("failure", artifact_id("failure", what), at, (challenger.id,), content)
+
+
 def keep_growth(incident: Incident, at: int, window: int, cause: Mapping[str, Any]) -> Kept:
     """Return the artifact that says how an incident stands after a later alarm."""
     name = artifact_id("incident-growth", {"incident": incident.id, "window": window, "alarms": incident.alarms})
@@ -58,6 +68,8 @@ def keep_transaction(transaction: Transaction) -> Kept:
             "currency": line.currency,
             "rows": line.rows,
             "caused_by": line.caused_by,
+            **({"variance": str(line.variance), "doubt": str(line.doubt)} if line.variance or line.doubt else {}),
+            "valued_by": line.valued_by,
         }
         for line in transaction.postings
     ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,18 @@ from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.baseline.maturity import cohort_ages
-from pitstop.errors import EmptyTableError
+from pitstop.errors import EmptyTableError, ReleaseError
 from pitstop.incidents import Alarm, Incident, alarm_from, grouped, repeats
+from pitstop.loop.appraising import appraise
 from pitstop.loop.bookkeeping import Books
 from pitstop.loop.diagnosing import Cause, diagnose
 from pitstop.loop.estimating import Stint, estimate_period, extended
+from pitstop.loop.gatekeeping import Gatekeeper
 from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
 from pitstop.loop.models import Models, Predictions, decide
+from pitstop.loop.orders import Order, OrderedUpkeep
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import RowLog
-from pitstop.loop.upkeep import Upkeep
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Signal, WindowCounts
@@ -39,8 +40,7 @@ from pitstop.records.spec import ModelSpec
 from pitstop.store.digest import rows_digest
 from pitstop.store.home import Home
 from pitstop.strategy.base import Decision
-from pitstop.value.ledger import Transaction, charge
-from pitstop.value.money import amount_of
+from pitstop.value.ledger import Transaction
 
 Ints = NDArray[np.int64]
 
@@ -62,8 +62,20 @@ class Taken:
 class Loop:
     """The state of one model's loop between two windows. `window` is the next one to be taken in."""
 
-    def __init__(self, home: Home, spec: ModelSpec, models: Models | None, *, first_data: int, start: int) -> None:
-        """Set up a loop whose rows begin in window `first_data`; its first model is released at instant `start`."""
+    def __init__(
+        self,
+        home: Home,
+        spec: ModelSpec,
+        models: Models | None,
+        *,
+        first_data: int,
+        start: int,
+        gate: Gatekeeper | None = None,
+    ) -> None:
+        """Set up a loop whose rows begin in window `first_data`; its first model is released at instant `start`.
+
+        `gate` is asked before a model is replaced.
+        """
         self.home = home
         self.spec = spec
         self.calendar = spec.calendar
@@ -74,7 +86,8 @@ class Loop:
         self.log = RowLog(spec)
         first_period = self.calendar.period_at(start)
         lead = first_period - self.calendar.period_at(self.calendar.window_start(first_data))
-        self.upkeep = Upkeep(spec, self.log, models, first_period, lead)
+        self.gate = gate
+        self.upkeep = OrderedUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.packs else None)
         self.books = Books(spec, self.log)
         self.layout: Layout | None = None
         self.baseline: Baseline | None = None
@@ -98,11 +111,13 @@ class Loop:
         """
         window = self.window
         opening = self.calendar.window_start(window)
-        kept: list[Kept] = []
+        kept: list[Kept] = list(self.gate.announced(window, opening)) if self.gate is not None else []
         if window == self.start:
             kept += self._begin(opening)
         elif window > self.start and self.opens_period(window):
             kept += self._open_period(window, opening)
+        if window >= self.start:
+            kept += self.books.announced(opening)
         batch = self._take_rows(window, rows)
         late, corrected = self._take_labels(labels)
         digests = (rows_digest(rows), rows_digest(labels))
@@ -121,13 +136,34 @@ class Loop:
             change = self.upkeep.compare(window, ending, late, champion)
             kept += change.kept
             if change.released:
-                kept += self._charge_releases(change.kept, window)
+                kept += self.books.releases(window, change.kept, self.upkeep.timeline.releases)
                 kept += self._new_reference(window + 1)
             if self.opens_period(window + 1):
                 kept.append(self._close_period(window, ending))
         kept += [keep_transaction(item) for item in corrected]
         self.window = window + 1
+        if self.gate is not None:
+            self.gate.saw(window, rows.num_rows, kept)
         return Taken(window, (self.log.as_kept(rows, batch), labels), tuple(kept), counts, signals)
+
+    def obey(self, order: Order) -> tuple[Kept, ...]:
+        """Do what a person orders between two windows; return what is to be kept, in one transaction with the state.
+
+        Raises `ReleaseError` where it cannot be done; nothing has changed then.
+        """
+        if self.baseline is None:
+            msg = f"{self.spec.model.name!r} has no first model yet; run `pitstop run` until its start"
+            raise ReleaseError(msg)
+        as_of = self.calendar.window_start(self.window)
+        rules = self.gate.announced(self.window, as_of) if self.gate is not None else ()
+        if self.gate is not None:
+            self.gate.saw(self.window, 0, rules)
+        change = self.upkeep.obey(order, as_of, self.chain)
+        kept = [*rules, *change.kept, *self.books.fits(as_of, self.window, change.kept)]
+        if change.released:
+            kept += self.books.releases(self.window, change.kept, self.upkeep.timeline.releases)
+            kept += self._new_reference(self.window)
+        return tuple(kept)
 
     # Stages.
 
@@ -163,12 +199,10 @@ class Loop:
         change = self.upkeep.open_period(period, as_of, self.chain, standing)
         kept = list(change.kept)
         self.decisions = (*self.decisions, *change.decisions)
-        for item in change.kept:
-            if item.kind == "challenger":
-                price = amount_of(self.spec.costs.fit_per_row * item.content["rows"])
-                kept.append(self._paid(charge(as_of, self._currency, window, "fit", price, caused_by=(item.id,))))
+        kept += appraise(self.books, self.models, self.upkeep.timeline.releases, period - 1, as_of)
+        kept += self.books.fits(as_of, window, change.kept)
         if change.released:
-            kept += self._charge_releases(change.kept, window)
+            kept += self.books.releases(window, change.kept, self.upkeep.timeline.releases)
             kept += self._new_reference(window)
         return kept
 
@@ -181,17 +215,6 @@ class Loop:
         self.stints = ()
         content = {"period": period, "metrics": {name: asdict(estimate) for name, estimate in found.items()}}
         return Kept("estimate", artifact_id("estimate", {"period": period, "baseline": owner}), at, (owner,), content)
-
-    def _charge_releases(self, kept: tuple[Kept, ...], window: int) -> list[Kept]:
-        """Book the price of each version's first release; going back to an earlier version costs nothing."""
-        price = amount_of(self.spec.costs.release)
-        entries = [release for release in self.upkeep.timeline.releases if release.stage == "champion"]
-        first = {release.version: release.id for release in reversed(entries)}
-        return [
-            self._paid(charge(item.at, self._currency, window, "release", price, caused_by=(item.id,)))
-            for item in kept
-            if item.kind == "release" and item.id in first.values()
-        ]
 
     def _new_reference(self, window: int) -> list[Kept]:
         """Fit the baseline and the detectors of whoever serves from `window` on."""
@@ -331,6 +354,7 @@ class Loop:
         booked = [
             self.books.predicted(at, window, batch, baseline, cause),
             self.books.settled(at, late[self.served(late)], cause),
+            *self.books.running(at, window, batch, late, opens=self.opens_period(window), cause=cause),
         ]
         return [keep_transaction(item) for item in booked if item is not None]
 
@@ -364,13 +388,6 @@ class Loop:
         opening = self.calendar.window_start(window)
         return self.calendar.period_start(self.calendar.period_at(opening)) == opening
 
-    def _paid(self, transaction: Transaction) -> Kept:
-        return keep_transaction(self.books.paid(transaction))
-
     def _column(self, values: NDArray[Any]) -> pa.Array:
         regression = self.spec.model.task == "regression"
         return pa.array(values, type=pa.float64() if regression else pa.string(), from_pandas=True)
-
-    @cached_property
-    def _currency(self) -> str:
-        return self.spec.value.currency

@@ -98,6 +98,8 @@ class RowLog:
         self.leaf = Column(np.int64, 0)
         # Value in ticks as estimated when predicted (`NO_ESTIMATE` where not), and as realised by the label.
         self.estimate = Column(np.int64, NO_ESTIMATE)
+        # Standard deviation in ticks of what a row will earn, as seen when it was predicted.
+        self.spread = Column(np.int64, 0)
         self.earned = Column(np.int64, 0)
 
     def __len__(self) -> int:
@@ -140,7 +142,7 @@ class RowLog:
         self._at.extend(table["@at"].to_numpy(), count)
         unset = (
             *(self._label_at, self._label, self.fresh_score, self.fresh_class),
-            *(self.judged, self.leaf, self.estimate, self.earned),
+            *(self.judged, self.leaf, self.estimate, self.spread, self.earned),
         )
         for grown in unset:
             grown.extend(None, count)
@@ -217,6 +219,7 @@ class RowLog:
             "@score": pa.array(self.served_score.values[batch], from_pandas=True),
             "@prediction": pa.array(self.served_class.values[batch], type=kind, from_pandas=True),
             "@estimate": pa.array(self.estimate.values[batch]),
+            "@spread": pa.array(self.spread.values[batch]),
         }
         table = rows.drop_columns([name for name in ("@label", "@label_at", *served) if name in rows.column_names])
         for name, column in served.items():

@@ -2,7 +2,8 @@
 
 At the start of a period `t` the labels that arrived in period `t - 1` are complete. Every earlier candidate is scored
 on them; the policy looks at the matrix; where a stop pays, the candidate of `t` enters: at once, where its recipe is
-proven on rows that its predecessors had not seen, else in shadow until a paired test says so.
+proven on rows that its predecessors had not seen, else in shadow until a paired test says so. Where policy packs bind
+the model, a release that they object to is held up: the champion stays, and the gate is asked again each window.
 """
 
 from __future__ import annotations
@@ -14,29 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.errors import EmptyTableError, TrainingError
-from pitstop.loop.duels import LEAST_BOUND, Duel, difference_bound, disagreement_on, row_losses
-from pitstop.loop.kept import Kept, keep_decision
+from pitstop.errors import TrainingError
+from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, disagreement_on, row_losses
+from pitstop.loop.gatekeeping import Gate, Held
+from pitstop.loop.kept import Kept, keep_decision, keep_failure
 from pitstop.loop.models import Models, Predictions
+from pitstop.loop.releasing import SHADOW_PERIODS, Releasing
 from pitstop.loop.rowlog import RowLog
-from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
-from pitstop.retraining.trainer import Challenger, parse_recipe, trainer_of
+from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.base import Costs, Decision, History
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.policies import POLICIES
 
 Ints = NDArray[np.int64]
-
-# A shadow that proves nothing in this many periods is given up; the next candidate is newer.
-SHADOW_PERIODS = 3
-# Rows of one day have effects in common, which a test that takes rows as they come cannot see: no verdict before all
-# days of a week have spoken. Waiting is free for the test's validity.
-LEAST_WINDOWS = 7
-# Folds of the reference before the first release, so that its scores are out of sample.
-FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -48,24 +42,20 @@ class Change:
     decisions: tuple[Decision, ...] = ()
 
 
-class Upkeep:
-    """The candidates of a model by the period of their fit (0 is the first model), and what was decided about them."""
+class Upkeep(Releasing):
+    """What is decided about the candidates of a model, and which of them serves."""
 
-    def __init__(self, spec: ModelSpec, log: RowLog, models: Models | None, first_period: int, lead: int) -> None:
-        self.spec = spec
-        self.calendar = spec.calendar
-        self.log = log
-        self.models = models
-        self.first_period = first_period
-        self.candidates: dict[int, Challenger] = {}
-        self.digests: dict[str, str] = {}
+    def __init__(
+        self,
+        spec: ModelSpec,
+        log: RowLog,
+        models: Models | None,
+        first_period: int,
+        lead: int,
+        gate: Gate | None = None,
+    ) -> None:
+        super().__init__(spec, log, models, first_period, gate)
         self.matrix = LossMatrix.empty(lead)
-        self.timeline = ReleaseTimeline()
-        self.champion = 0
-        self.released_at: tuple[int, ...] = ()
-        self.recipe_test: PairedTest | None = None
-        self.duels: tuple[Duel, ...] = ()
-        self.fit_rows: dict[int, int] = {}
 
     # The first model.
 
@@ -83,42 +73,6 @@ class Upkeep:
         self.timeline = self.timeline.promote(as_of, first.id, first.rows, (first.id,), why)
         return Change((self._challenger(first), *self._releases(0)), released=True)
 
-    def _cross_fit(self, as_of: int, chain: str) -> None:
-        """Score every row before the first release by a model that was fitted on other windows."""
-        assert self.models is not None  # noqa: S101 - begin() has looked; for the type checker
-        recipe = parse_recipe("all")
-        usable = recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of)
-        fold = self.calendar.window_of(self.log.at) % FOLDS
-        names = []
-        for part in range(FOLDS):
-            rows = np.flatnonzero(usable & (fold != part))
-            challenger = self._challenge(as_of, f"{chain}|fold {part}", len(rows))
-            names.append(challenger.id)
-            self.models.ask(challenger, self.log.features(rows, label=True))
-        for part, name in enumerate(names):
-            held_out = np.flatnonzero(fold == part)
-            if len(held_out):
-                self._set_fresh(held_out, self.models.predict(name, self.log.features(held_out)))
-
-    def _score_logged(self) -> None:
-        """Take the logged predictions as out of sample: Pitstop did not train this model."""
-        everything = np.arange(len(self.log), dtype=np.int64)
-        self.log.fresh_score.values[everything] = self.log.served_score.values
-        self.log.fresh_class.values[everything] = self.log.served_class.values
-
-    def _set_fresh(self, rows: Ints, found: Predictions) -> None:
-        self.log.fresh_score.values[rows] = found.scores
-        self.log.fresh_class.values[rows] = found.decided
-
-    def require_labels(self, as_of: int) -> None:
-        """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
-        if self.models is not None and not len(self._training_rows(as_of)):
-            msg = (
-                f"no label is known before {self.calendar.name_instant(as_of)}, so no model can be fitted; "
-                "set a later [replay] start, or name a label time that comes earlier"
-            )
-            raise EmptyTableError(msg)
-
     # A new period.
 
     def open_period(self, period: int, as_of: int, chain: str, caused_by: tuple[str, ...]) -> Change:
@@ -134,9 +88,11 @@ class Upkeep:
         due = now % self.spec.policy.fit_every == 0 or decision.action == "retrain"
         # A recipe that looks back a few periods finds nothing where no label came for as long.
         possible = due and len(self._training_rows(as_of)) > 0
-        if possible:
+        # A person may have asked for one at this very instant.
+        ordered = now in self.candidates
+        if possible and not ordered:
             kept.append(self._ask(now, as_of, chain))
-        if decision.action != "retrain" or not possible:
+        if decision.action != "retrain" or not possible or ordered:
             return Change(tuple(kept), decisions=(decision,))
         return replace(self._enter(now, as_of, decision, kept), decisions=(decision,))
 
@@ -152,17 +108,20 @@ class Upkeep:
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return
         self._settle(self.calendar.period_start(period + 1), kept)
-        known = sorted(number for number in self.candidates if number <= column)
-        rows = self.log.features(late)
-        found = {number: self.models.predict(self.candidates[number].id, rows) for number in known}
+        # One that was fitted within the period, because a person asked for it, was trained on some of these labels.
+        known = sorted(number for number, item in self.candidates.items() if number <= column and item.at <= start)
+        found = self._hear(known, self.log.features(late), end, kept)
         by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
         self.matrix = self.matrix.with_column(by_row if len(late) else {})
-        fresh = known[-1]
+        if not found:
+            return
+        fresh = max(found)
         made = np.flatnonzero((self.log.at >= start) & (self.log.at < end))
         if len(made):
-            self._set_fresh(made, self.models.predict(self.candidates[fresh].id, self.log.features(made)))
+            heard = self._hear([fresh, self.champion], self.log.features(made), end, kept)
+            self._set_fresh(made, heard.get(fresh, heard[self.champion]))
         self._set_fresh(late, found[fresh])
-        if fresh != self.champion and len(late):
+        if fresh != self.champion and self.champion in found and len(late):
             gap = by_row[self.champion] - by_row[fresh]
             scale = difference_bound(self.spec, self.log, late, found[self.champion], found[fresh])
             test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
@@ -189,13 +148,10 @@ class Upkeep:
         try:
             self._finish(now)
         except TrainingError as error:
-            kept.append(self._failure(now, as_of, error))
+            kept.append(keep_failure(self.candidates.pop(now), as_of, error))
             return Change(tuple(kept))
         candidate, champion = self.candidates[now], self.candidates[self.champion]
-        for duel in self.duels:
-            if duel.kind == "shadow":
-                self._retire_shadow(duel, as_of, (decision.id,), "a newer challenger takes its place")
-        self.duels = tuple(duel for duel in self.duels if duel.kind != "shadow")
+        self._make_way(as_of, (decision.id,), kept)
         test = self.recipe_test
         tested = max((number for number in self.candidates if number < now), default=self.champion)
         why = "in shadow: not yet proven better than the champion on rows that neither was trained on"
@@ -208,47 +164,48 @@ class Upkeep:
                 caused_by=(decision.id, candidate.id),
             )
             kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
-            agreed = 1.0 - self._disagreement(now, tested, as_of)
+            agreed = self._agreement(now, tested, as_of, kept)
+            if now not in self.candidates:
+                return Change((*kept, *self._releases(before)))
             if 1.0 - agreed <= self.spec.policy.agreement:
                 why = (
                     f"recipe proven on {test.rows:,} unseen rows; "
                     f"the refit decides {agreed:.1%} of rows like the tested model"
                 )
-                self._promote(now, as_of, (decision.id, proof.id), why)
-                return Change((*kept, *self._releases(before)), released=True)
+                released = self._admit(now, as_of, (decision.id, proof.id), why, kept)
+                return Change((*kept, *self._releases(before)), released=released)
             why = f"in shadow: its recipe is proven, but it decides only {agreed:.1%} of rows like the tested model"
-        self.timeline = self.timeline.shadow(as_of, candidate.id, candidate.rows, (decision.id, candidate.id), why)
-        start = PairedTest(self.spec.policy.alpha, LEAST_BOUND)
-        self.duels = (*self.duels, Duel("shadow", now, now, start))
+        self._shadow(now, as_of, (decision.id,), why)
         return Change((*kept, *self._releases(before)))
 
-    def _disagreement(self, refit: int, tested: int, as_of: int) -> float:
-        """Return how differently two candidates decide on the rows labelled in the last period."""
-        assert self.models is not None  # noqa: S101 - as above
+    def _agreement(self, refit: int, tested: int, as_of: int, kept: list[Kept]) -> float:
+        """Return the share of the rows labelled in the last period on which two candidates decide alike.
+
+        0 where one of them gives no answer that can be used; it is then forgotten.
+        """
         start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
         rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
-        table = self.log.features(rows)
-        one, two = (self.models.predict(self.candidates[number].id, table) for number in (refit, tested))
-        return disagreement_on(self.spec, self.log, rows, one, two)
-
-    def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
-        """Make a candidate the champion and arm the test that would bring the old one back."""
-        candidate = self.candidates[number]
-        self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)
-        now = self.calendar.period_at(as_of) - self.first_period
-        self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, LEAST_BOUND)),)
-        self.champion = number
-        self.released_at = (*self.released_at, now)
-        self.recipe_test = None
+        heard = self._hear([refit, tested], self.log.features(rows), as_of, kept)
+        if len(heard) < 2:
+            return 0.0
+        return 1.0 - disagreement_on(self.spec, self.log, rows, heard[refit], heard[tested])
 
     # Labels that arrive within a period.
 
     def compare(self, window: int, as_of: int, late: Ints, champion: Predictions) -> Change:
         """Update the running tests with the rows whose labels arrived in a window; act where one is decided."""
-        if not self.duels or self.models is None:
+        if self.models is None:
             return Change(())
-        before, released = len(self.timeline.releases), False
+        before = len(self.timeline.releases)
         kept: list[Kept] = []
+        released = self._fight(window, as_of, late, champion, kept) or self._ask_again(as_of, kept)
+        return Change((*kept, *self._releases(before)), released=released)
+
+    def _fight(self, window: int, as_of: int, late: Ints, champion: Predictions, kept: list[Kept]) -> bool:
+        """Update the running tests; return whether another model serves from now on."""
+        if not self.duels or self.models is None:
+            return False
+        released = False
         rows = self.log.features(late)
         standing = []
         now = self.calendar.period_at(self.calendar.window_start(window)) - self.first_period
@@ -258,7 +215,9 @@ class Upkeep:
             other = self.candidates[duel.other]
             test = duel.test
             if len(late):
-                theirs = self.models.predict(other.id, rows)
+                theirs = self._hear([duel.other], rows, as_of, kept).get(duel.other)
+                if theirs is None:
+                    continue
                 scale = difference_bound(self.spec, self.log, late, champion, theirs)
                 test = test.updated(own - row_losses(self.spec, self.log, late, theirs.decided), scale)
             fought = duel.windows + int(len(late) > 0)
@@ -271,96 +230,22 @@ class Upkeep:
             )
             kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
             if test.verdict == "better" and not released:
-                self._act(duel, as_of, proof)
-                released = True
+                released = self._act(duel, as_of, proof, kept)
             elif duel.kind == "shadow":
-                self._retire_shadow(duel, as_of, (proof.id,), proof.sentence)
+                self._retire_shadow(duel.other, as_of, (proof.id,), proof.sentence)
         if not released:
             self.duels = tuple(standing)
-        return Change((*kept, *self._releases(before)), released=released)
+        return released
 
-    def _act(self, duel: Duel, as_of: int, proof: Comparison) -> None:
+    def _act(self, duel: Duel, as_of: int, proof: Comparison, kept: list[Kept]) -> bool:
         if duel.kind == "shadow":
-            self._promote(duel.other, as_of, (proof.id,), f"proven in shadow on {proof.rows:,} rows")
-            return
-        why = f"proven worse on {proof.rows:,} rows; the model before it serves again"
-        self.timeline = self.timeline.roll_back(as_of, (proof.id,), why)
-        back = self.timeline.champion
-        numbers = {candidate.id: number for number, candidate in self.candidates.items()}
-        self.champion = numbers[back.model] if back else self.champion
-        self.duels = ()
-        self.recipe_test = None
-
-    def _retire_shadow(self, duel: Duel, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
-        model = self.candidates[duel.other].id
-        for version, release in self.timeline.versions.items():
-            if release.model == model and release.stage == "shadow":
-                self.timeline = self.timeline.retire(as_of, version, caused_by, why)
+            return self._admit(duel.other, as_of, (proof.id,), f"proven in shadow on {proof.rows:,} rows", kept)
+        self._go_back(
+            as_of, (proof.id,), f"proven worse on {proof.rows:,} rows; the model before it serves again", kept
+        )
+        return True
 
     # Pieces.
-
-    def _training_rows(self, as_of: int) -> Ints:
-        recipe = parse_recipe(self.spec.policy.recipe)
-        return np.flatnonzero(recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of))
-
-    def _ask(self, number: int, as_of: int, chain: str) -> Kept:
-        """Have the candidate of a period fitted in the background."""
-        assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
-        rows = self._training_rows(as_of)
-        self.candidates[number] = self._challenge(as_of, chain, len(rows))
-        self.fit_rows[number] = len(rows)
-        self.models.ask(self.candidates[number], self.log.features(rows, label=True))
-        return self._challenger(self.candidates[number])
-
-    def _challenge(self, as_of: int, chain: str, rows: int) -> Challenger:
-        return Challenger.of(
-            at=as_of,
-            recipe=parse_recipe(self.spec.policy.recipe),
-            rows=rows,
-            rows_digest=artifact_id("rows", chain),
-            trainer=trainer_of(self.spec.trainer),
-            section=self.spec.trainer,
-            caused_by=(self.spec.id,),
-        )
-
-    def _finish(self, number: int) -> None:
-        assert self.models is not None  # noqa: S101 - as above
-        candidate = self.candidates[number]
-        self.digests[candidate.id] = self.models.model(candidate.id).digest
-
-    def wait(self) -> None:
-        """Wait for fits that still run and keep those that end well: none may be asked for again on other labels."""
-        if self.models is None:
-            return
-        self.models.wait()
-        for number, item in self.candidates.items():
-            if item.id not in self.digests and self.models.ended_well(item.id):
-                self._finish(number)
-
-    def _settle(self, as_of: int, kept: list[Kept]) -> None:
-        """Wait for fits still running; a failed one leaves a record and no candidate."""
-        for number in [number for number, item in self.candidates.items() if item.id not in self.digests]:
-            try:
-                self._finish(number)
-            except TrainingError as error:
-                kept.append(self._failure(number, as_of, error))
-
-    def _failure(self, number: int, as_of: int, error: TrainingError) -> Kept:
-        """Forget a candidate whose fit failed, and say why. The champion is untouched."""
-        failed = self.candidates.pop(number)
-        content = {"challenger": failed.id, "error": type(error).__name__, "message": str(error)}
-        # Text of a crash may hold paths and addresses: the id digests only what failed and when.
-        name = artifact_id("failure", {"challenger": failed.id})
-        return Kept("failure", name, as_of, (failed.id,), content)
-
-    def _challenger(self, challenger: Challenger) -> Kept:
-        return Kept("challenger", challenger.id, challenger.at, challenger.caused_by, challenger.to_json())
-
-    def _releases(self, before: int) -> tuple[Kept, ...]:
-        return tuple(
-            Kept("release", release.id, release.at, release.caused_by, release.to_json())
-            for release in self.timeline.releases[before:]
-        )
 
     # State.
 
@@ -376,6 +261,7 @@ class Upkeep:
             "released_at": list(self.released_at),
             "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
             "duels": [duel.to_state() for duel in self.duels],
+            "held": None if self.held is None else self.held.to_state(),
         }
 
     def restore(self, state: Mapping[str, Any], classes: tuple[str, ...]) -> None:
@@ -390,6 +276,7 @@ class Upkeep:
         test = state["recipe_test"]
         self.recipe_test = None if test is None else PairedTest.from_state(test)
         self.duels = tuple(Duel.from_state(item) for item in state["duels"])
+        self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return
         self.models.know(classes, self.digests)

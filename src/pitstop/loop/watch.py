@@ -25,6 +25,38 @@ from pitstop.records.spec import ModelSpec
 REFERENCE_ERROR = 0.05
 
 Pairs = tuple[tuple[Monitor, Stream], ...]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What the streams of a model count in m windows, all indicators of all streams side by side.
+
+    `k`, `n` int64[m, I]: k of n rows. `rows` int64[m, V]: for streams that count rows. `phases` int64[m].
+    """
+
+    k: Ints
+    n: Ints
+    rows: Ints
+    phases: Ints
+
+    @classmethod
+    def of(cls, spec: ModelSpec, baseline: Baseline, windows: Sequence[WindowCounts]) -> Table:
+        """Count the windows, in their order."""
+        counted, volumes = _streams(baseline)
+        pairs = [_table(monitor, stream, windows) for monitor, stream in counted]
+        rows = [_table(monitor, stream, windows)[0] for monitor, stream in volumes]
+        empty = np.zeros((len(windows), 0), dtype=np.int64)
+        k, n = (np.concatenate([empty, *(pair[side] for pair in pairs)], axis=1) for side in (0, 1))
+        phases = np.array([spec.calendar.phase(window.window) for window in windows], dtype=np.int64)
+        return cls(k, n, np.concatenate([empty, *rows], axis=1), phases)
+
+    def __len__(self) -> int:
+        return len(self.phases)
+
+    def taken(self, order: Ints) -> Table:
+        """Return the windows at the positions `order`, in that order."""
+        return Table(self.k[order], self.n[order], self.rows[order], self.phases[order])
 
 
 @dataclass(frozen=True)
@@ -40,52 +72,62 @@ class Watch:
     @classmethod
     def fit(cls, spec: ModelSpec, baseline: Baseline, reference: Sequence[WindowCounts]) -> Watch:
         """Fit all detectors on the reference windows, oldest first."""
+        return cls.fit_table(spec, baseline, Table.of(spec, baseline, reference))
+
+    @classmethod
+    def fit_table(cls, spec: ModelSpec, baseline: Baseline, reference: Table) -> Watch:
+        """Fit all detectors on reference windows that are counted already."""
         calendar = spec.calendar
         counted, volumes = _streams(baseline)
         weights = {stream.name: stream.weight for _, stream in (*counted, *volumes)}
         budget = Budget(spec.alarms.per_month, calendar.windows_per_month)
         thresholds, levels = budget.thresholds(weights), budget.fast_levels(weights)
         total = sum(weights.values())
-        phases = np.array([calendar.phase(window.window) for window in reference], dtype=np.int64)
-        panels = []
-        for monitor, stream in counted:
-            k, n = _table(monitor, stream, reference)
-            share = REFERENCE_ERROR * weights[stream.name] / total
+        panels, start = [], 0
+        for _, stream in counted:
+            columns = slice(start, start := start + len(stream.indicators))
             detector = Detector.fit(
                 stream,
-                ReferenceCounts(k, n, phases),
+                ReferenceCounts(reference.k[:, columns], reference.n[:, columns], reference.phases),
                 thresholds[stream.name],
                 calendar.phases,
-                share,
+                REFERENCE_ERROR * weights[stream.name] / total,
                 fast_level=levels[stream.name],
             )
             panels.append(detector.panel)
-        rows = []
-        for monitor, stream in volumes:
-            k, _ = _table(monitor, stream, reference)
-            fitted = VolumeDetector.fit(
-                stream,
-                k[:, 0],
-                phases,
-                thresholds[stream.name],
-                calendar.phases,
-                fast_level=levels[stream.name],
+        rows = [
+            (
+                monitor,
+                VolumeDetector.fit(
+                    stream,
+                    reference.rows[:, place],
+                    reference.phases,
+                    thresholds[stream.name],
+                    calendar.phases,
+                    fast_level=levels[stream.name],
+                ),
             )
-            rows.append((monitor, fitted))
+            for place, (monitor, stream) in enumerate(volumes)
+        ]
         return cls(counted, Panel.joined(panels), tuple(rows), calendar, dict(error_indicators(baseline)))
 
     def step(self, window: WindowCounts) -> tuple[Watch, tuple[Finding, ...]]:
         """Take in one window; return the next state and what was found, in the order of streams."""
-        phase = self.calendar.phase(window.window)
         pairs = [monitor.counts(stream, window) for monitor, stream in self.counted]
         k, n = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
-        panel, found = self.panel.step(window.window, phase, k, n)
+        rows = [int(monitor.counts(detector.stream, window)[0][0]) for monitor, detector in self.volumes]
+        return self.step_counts(window.window, self.calendar.phase(window.window), k, n, rows)
+
+    def step_counts(
+        self, window: int, phase: int, k: Ints, n: Ints, rows: Sequence[int]
+    ) -> tuple[Watch, tuple[Finding, ...]]:
+        """Take in one window that is counted already: `k`, `n` int64[I], `rows` one number for each volume stream."""
+        panel, found = self.panel.step(window, phase, k, n)
         # A cohort is counted when it has its age: the change began with the predictions that many windows before.
         findings = [replace(item, since=item.since - self.ages.get(item.indicator, 0)) for item in found]
         volumes = []
-        for monitor, detector in self.volumes:
-            rows, _ = monitor.counts(detector.stream, window)
-            stepped, finding = detector.step(window.window, phase, int(rows[0]))
+        for (monitor, detector), count in zip(self.volumes, rows, strict=True):
+            stepped, finding = detector.step(window, phase, count)
             volumes.append((monitor, stepped))
             findings += [finding] if finding is not None else []
         return replace(self, panel=panel, volumes=tuple(volumes)), tuple(findings)
@@ -116,9 +158,7 @@ def _streams(baseline: Baseline) -> tuple[Pairs, Pairs]:
     return counted, tuple(pair for pair in pairs if pair[1].kind == "volume")
 
 
-def _table(
-    monitor: Monitor, stream: Stream, reference: Sequence[WindowCounts]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _table(monitor: Monitor, stream: Stream, reference: Sequence[WindowCounts]) -> tuple[Ints, Ints]:
     counts = [monitor.counts(stream, window) for window in reference]
     shape = (len(counts), len(stream.indicators))
     k, n = (np.array([pair[side] for pair in counts], dtype=np.int64).reshape(shape) for side in (0, 1))

@@ -77,4 +77,4 @@ def evenly(share: float, names: tuple[str, ...]) -> dict[str, float]:
 
 def constant(values: list[int], n: int) -> tuple[Ints, Ints]:
     """Return counts `values` of the same n."""
-    return np.array(values, dtype=np.int64), np.full(len(values), n, dtype=np.int64)
+    return np.array(values, dtype=np.int64), np.array([n] * len(values), dtype=np.int64)

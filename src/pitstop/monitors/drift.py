@@ -9,6 +9,7 @@ from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts
 from pitstop.statistics.bins import NumericBins
 from pitstop.statistics.categories import CategoryCounts
+from pitstop.statistics.distances import jensen_shannon_each
 from pitstop.statistics.histogram import Histogram
 
 # Mass that may move without mattering (methods study: tolerances inside the test).
@@ -54,18 +55,21 @@ class FeatureDrift:
     def counts(self, stream: Stream, window: WindowCounts) -> tuple[Ints, Ints]:
         """Return rows below each edge (numbers) or in each category, of rows present; quality watches `unseen`."""
         statistic = window.profile.features[str(stream.column)]
-        n = int(statistic.counts.sum())
-        k = np.cumsum(statistic.counts)[1:-2] if isinstance(statistic, Histogram) else statistic.counts[:-1]
-        return k.astype(np.int64), np.full(len(k), n, dtype=np.int64)
+        k = statistic.counts.cumsum()[1:-2] if isinstance(statistic, Histogram) else statistic.counts[:-1]
+        return k, np.full(k.size, statistic.n)
 
     def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
         """Return the Jensen-Shannon distance of each feature to the baseline (0 to 1)."""
-        found = []
-        for column, statistic in window.profile.features.items():
-            reference = baseline.features[column]
-            if int(statistic.counts.sum()) > 0 and int(reference.counts.sum()) > 0:
-                found.append(Signal("js_distance", column, distance(reference, statistic)))
-        return tuple(found)
+        counted = [
+            (column, baseline.features[column].counts, statistic.counts)
+            for column, statistic in window.profile.features.items()
+            if statistic.n and baseline.features[column].n
+        ]
+        distances = jensen_shannon_each([before for _, before, _ in counted], [now for *_, now in counted])
+        return tuple(
+            Signal("js_distance", column, value)
+            for (column, *_), value in zip(counted, distances.tolist(), strict=True)
+        )
 
 
 def below(name: str, bins: NumericBins) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Quality:
         statistic = profile.features[stream.column]
         if stream.name.startswith("nulls:"):
             return constant([statistic.nulls], profile.rows)
-        n = int(statistic.counts.sum())
+        n = statistic.n
         if stream.name in window.novel:
             return constant([window.novel[stream.name]], n)
         if isinstance(statistic, Histogram):

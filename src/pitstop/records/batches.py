@@ -3,6 +3,7 @@
 Role columns begin with "@", so that they never meet a feature's name:
 
 - `@id` string, unique; the ordinal as text where the specification names no id;
+- `@subject` string or null: whom the row is about, where the specification names a column of subjects;
 - `@at` int64, the instant of the prediction (microseconds, or the row's ordinal with row-count windows);
 - `@label` string (classes) or float64 (regression), null where it is not known;
 - `@label_at` int64, the instant at which the label is known; null where there is no label;
@@ -80,6 +81,9 @@ def normalise(spec: ModelSpec, table: pa.Table, *, first_ordinal: int = 0, label
             moments = _label_times(spec.columns.label_time, table, label, times)[order]
         content["@label_at"] = _label_at(spec, content["@label"], keys, moments, first_ordinal)
         notes += _label_notes(content["@label"], label)
+    if spec.columns.subject is not None:
+        whom = convert.texts(_column(table, spec.columns.subject, "[columns] subject"), spec.columns.subject)
+        content["@subject"] = whom.take(pa.array(order))
     content |= {name: array.take(pa.array(order)) for name, array in _outputs(spec, table).items()}
     content |= {name: array.take(pa.array(order)) for name, array in _features(spec, table).items()}
     hashes = convert.row_hashes([keys, *content.values()])

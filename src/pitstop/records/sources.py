@@ -27,7 +27,7 @@ CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 KNOWN_FORMATS = "Parquet (.parquet), CSV (.csv, .tsv, .txt), Arrow IPC or Feather (.arrow, .feather, .ipc)"
 
 _NOTES_KEY = b"pitstop.notes"
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _PARQUET_MAGIC = b"PAR1"
 _ARROW_MAGIC = b"ARROW1"
 
@@ -51,9 +51,9 @@ def read_table(source: Any, *, columns: Sequence[str] | None = None) -> pa.Table
     """
     read = _read_path(Path(source), columns) if isinstance(source, str | Path) else _read_object(source)
     name = str(source) if isinstance(source, str | Path) else f"the {type(source).__name__} object"
-    _refuse_repeated_names(read.table, name)
+    refuse_repeated_names(read.table, name)
     read = _without_pandas_index(read)
-    table = _plain_strings(read.table)
+    table = plain_strings(read.table)
     if columns is not None:
         table = select_columns(table, columns)
     metadata = {_NOTES_KEY: json.dumps(read.notes).encode()} if read.notes else None
@@ -69,17 +69,17 @@ def iter_batches(source: Any, *, columns: Sequence[str] | None = None, rows: int
     if path is None or not path.is_file() or path.suffix.lower() not in PARQUET_SUFFIXES:
         yield from read_table(source, columns=columns).to_batches(max_chunksize=rows)
         return
-    with _parquet(path) as file:
-        _refuse_repeated_names(file.schema_arrow, str(path))
+    with open_parquet(path) as file:
+        refuse_repeated_names(file.schema_arrow, str(path))
         if columns is not None:
             _refuse_missing(file.schema_arrow.names, columns)
         try:
             for batch in file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None):
                 yield from select_columns(
-                    _plain_strings(pa.Table.from_batches([batch])), columns or batch.schema.names
+                    plain_strings(pa.Table.from_batches([batch])), columns or batch.schema.names
                 ).to_batches()
         except (pa.ArrowException, OSError) as error:
-            raise _corrupt(path, "Parquet", error) from error
+            raise corrupt_file(path, "Parquet", error) from error
 
 
 def source_notes(table: pa.Table) -> tuple[str, ...]:
@@ -108,7 +108,8 @@ def _refuse_missing(known: Sequence[str], wanted: Sequence[str]) -> None:
             raise MissingColumnError(missing_column_message(name, known))
 
 
-def _refuse_repeated_names(table: pa.Table | pa.Schema, name: str) -> None:
+def refuse_repeated_names(table: pa.Table | pa.Schema, name: str) -> None:
+    """Raise `UnreadableTableError` where two columns of the source `name` have one name."""
     names = table.column_names if isinstance(table, pa.Table) else table.names
     if len(set(names)) < len(names):
         twice = next(item for item in names if names.count(item) > 1)
@@ -151,6 +152,18 @@ def _no_such_file(path: Path) -> str:
 
 
 def _read_folder(folder: Path, columns: Sequence[str] | None) -> _Read:
+    files = table_files(folder)
+    reads = [_read_path(file, columns) for file in files]
+    try:
+        table = pa.concat_tables([plain_strings(read.table) for read in reads], promote_options="permissive")
+    except pa.ArrowException as error:
+        msg = f"the {len(files)} files in {folder} do not fit together: {error}; give them the same columns and types"
+        raise UnreadableTableError(msg) from error
+    return _Read(table, tuple(note for read in reads for note in read.notes))
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Return the files that a folder's table consists of, in their order. Raises `UnreadableTableError` for none."""
     known = PARQUET_SUFFIXES + ARROW_SUFFIXES + CSV_SUFFIXES
     files = sorted(
         item
@@ -160,16 +173,11 @@ def _read_folder(folder: Path, columns: Sequence[str] | None) -> _Read:
     if not files:
         msg = f"the folder {folder} holds no table; expected files of {KNOWN_FORMATS}"
         raise UnreadableTableError(msg)
-    reads = [_read_path(file, columns) for file in files]
-    try:
-        table = pa.concat_tables([_plain_strings(read.table) for read in reads], promote_options="permissive")
-    except pa.ArrowException as error:
-        msg = f"the {len(files)} files in {folder} do not fit together: {error}; give them the same columns and types"
-        raise UnreadableTableError(msg) from error
-    return _Read(table, tuple(note for read in reads for note in read.notes))
+    return files
 
 
-def _parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file. Raises `UnreadableTableError` saying what is wrong with it."""
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -182,19 +190,19 @@ def _parquet(path: Path) -> pq.ParquetFile:
         elif not starts:
             msg = f"{path} is not a Parquet file: it does not begin with PAR1; rename it if it is another format"
         else:
-            raise _corrupt(path, "Parquet", error) from error
+            raise corrupt_file(path, "Parquet", error) from error
         raise UnreadableTableError(msg) from error
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    with _parquet(path) as file:
-        _refuse_repeated_names(file.schema_arrow, str(path))
+    with open_parquet(path) as file:
+        refuse_repeated_names(file.schema_arrow, str(path))
         if columns is not None:
             _refuse_missing(file.schema_arrow.names, columns)
         try:
             return file.read(columns=list(columns) if columns is not None else None)
         except (pa.ArrowException, OSError) as error:
-            raise _corrupt(path, "Parquet", error) from error
+            raise corrupt_file(path, "Parquet", error) from error
 
 
 def _read_arrow(path: Path) -> pa.Table:
@@ -206,10 +214,11 @@ def _read_arrow(path: Path) -> pa.Table:
             source.seek(0)
             return pa_ipc.open_stream(source).read_all()
     except (pa.ArrowException, OSError) as error:
-        raise _corrupt(path, "Arrow", error) from error
+        raise corrupt_file(path, "Arrow", error) from error
 
 
-def _corrupt(path: Path, kind: str, error: BaseException) -> UnreadableTableError:
+def corrupt_file(path: Path, kind: str, error: BaseException) -> UnreadableTableError:
+    """Return the error of a file that its own format refuses."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UnreadableTableError(f"{path} is a corrupt {kind} file ({first}); write or copy it again")
 
@@ -236,15 +245,15 @@ def _read_object(source: Any) -> _Read:
 
 def _without_pandas_index(read: _Read) -> _Read:
     """An index that pandas writes and that is not a plain range under these names; it is no column of the user's."""
-    index = [name for name in read.table.column_names if _PANDAS_INDEX.fullmatch(name)]
+    index = [name for name in read.table.column_names if PANDAS_INDEX.fullmatch(name)]
     if not index:
         return read
     note = "the pandas index was left out; use reset_index() to keep it"
     return _Read(read.table.drop_columns(index), (*read.notes, note))
 
 
-def _plain_strings(table: pa.Table) -> pa.Table:
-    """Views are what Polars exports, and few Arrow kernels take them."""
+def plain_strings(table: pa.Table) -> pa.Table:
+    """Return the table with plain strings for views, which Polars exports and few Arrow kernels take."""
     plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
     for position, item in enumerate(table.schema):
         kind = item.type

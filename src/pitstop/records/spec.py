@@ -19,6 +19,14 @@ from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
 from pitstop.records.identity import artifact_id
 
 Task = Literal["binary", "multiclass", "regression"]
+# Settings that came after the first homes were made, with their defaults: unused, they leave the id alone.
+_SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
+    ("columns", "subject", None),
+    ("costs", "inference_per_row", 0.0),
+    ("costs", "review_per_row", 0.0),
+    ("costs", "label_per_row", 0.0),
+    ("costs", "people_per_period", 0.0),
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,8 @@ class ColumnsSection:
 
     `features` are what the trainer and the drift monitors see; those also named in `categorical` are taken as
     categories, the others as numbers. `prediction` (a class or a number) and `score` (the probability of the positive
-    class) are the model's own logged output, where the table has it; without a trainer they are needed.
+    class) are the model's own logged output, where the table has it; without a trainer they are needed. `subject` says
+    whom a row is about, so that a person's rows can be erased on request (default: each row's `id`).
     """
 
     time: str
@@ -48,6 +57,7 @@ class ColumnsSection:
     categorical: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,11 +113,18 @@ class CostsSection:
     """`[costs]`, in the currency of `[value]`; charged from here, never by a stopwatch.
 
     `release` is one stop (people, validation, risk, compute of the final fit); `fit_per_row` is the compute price of
-    fitting one candidate, per training row.
+    fitting one candidate, per training row. The others are what the model costs while it serves, and no decision to
+    retrain depends on them: `inference_per_row` each prediction, `review_per_row` a person's look at each prediction
+    that acts (binary: the positive class; else every one), `label_per_row` each label, `people_per_period` the people
+    who keep it going.
     """
 
     release: float = 0.0
     fit_per_row: float = 0.0
+    inference_per_row: float = 0.0
+    review_per_row: float = 0.0
+    label_per_row: float = 0.0
+    people_per_period: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -162,6 +179,22 @@ class ServingSection:
 
 
 @dataclass(frozen=True)
+class RulesSection:
+    """`[rules]`: which policy packs bind this model, and who may say what about it.
+
+    `packs` are built-in names or paths of `.toml` files beside this one. An open item that gates holds up every release
+    that would replace a model. `authors` made the model and approve nothing of it; `approvers` may approve a release;
+    `risk_officers` may override an open item with a reason. Empty: no pack binds. No part of the specification's id, so
+    that rules can change while a model lives: each change is an entry in the journal.
+    """
+
+    packs: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+    risk_officers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReplaySection:
     """`[replay]`: when the first model is fitted. Empty: after three periods, or a tenth of all, whichever is later."""
 
@@ -182,6 +215,7 @@ class ModelSpec:
     trainer: TrainerSection = field(default_factory=TrainerSection)
     policy: PolicySection = PolicySection()
     serving: ServingSection = ServingSection()
+    rules: RulesSection = RulesSection()
     replay: ReplaySection = ReplaySection()
 
     def __post_init__(self) -> None:
@@ -195,6 +229,7 @@ class ModelSpec:
             msg = f"[columns] categorical names {stray[0]!r}, which is not among the features {list(columns.features)}"
             raise SpecError(msg)
         roles = [columns.time, columns.id, columns.label, columns.label_time, columns.prediction, columns.score]
+        roles.append(columns.subject)
         clash = [name for name in columns.features if name in [role for role in roles if role and role != columns.time]]
         if clash:
             msg = f"[columns] {clash[0]!r} is a feature and has another role; give it one role"
@@ -214,7 +249,7 @@ class ModelSpec:
         if self.policy.fit_every < 1 or self.time.label_delay < 0:
             msg = "[policy] fit_every must be at least 1 and [time] label_delay at least 0"
             raise SpecError(msg)
-        if self.costs.release < 0 or self.costs.fit_per_row < 0:
+        if any(not price >= 0 for price in asdict(self.costs).values()):
             msg = "[costs] must not be negative; a cost is what is paid"
             raise SpecError(msg)
         _ = self.calendar
@@ -242,8 +277,12 @@ class ModelSpec:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that decides what is found out about the model, as plain types: every section but `[serving]`."""
-        return {name: section for name, section in asdict(self).items() if name != "serving"}
+        """All that decides what is found out about the model, as plain types: all but `[serving]` and `[rules]`."""
+        everything = {name: section for name, section in asdict(self).items() if name not in ("serving", "rules")}
+        for section, name, default in _SINCE_FIRST:
+            if everything[section][name] == default:
+                del everything[section][name]
+        return everything
 
     @property
     def id(self) -> str:
@@ -260,6 +299,19 @@ def parse_spec(text: str, source: str = "pitstop.toml") -> ModelSpec:
         raise SpecError(msg) from error
     spec: ModelSpec = _build(ModelSpec, document, source, "")
     return spec
+
+
+def spec_of(content: Mapping[str, Any]) -> ModelSpec:
+    """Return the specification whose `content` (as plain JSON types) was kept. Raises `SpecError` for another one."""
+    spec: ModelSpec = _build(ModelSpec, _given(content), "a kept specification", "")
+    return spec
+
+
+def _given(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is null: TOML has no word for it, and it stands for a default."""
+    return {
+        name: _given(item) if isinstance(item, Mapping) else item for name, item in content.items() if item is not None
+    }
 
 
 def load_spec(path: Path | str) -> ModelSpec:

@@ -34,6 +34,7 @@ def template(spec: ModelSpec, guesses: Sequence[Guess] = (), warnings: Sequence[
         _trainer(spec, why),
         _policy(spec),
         _serving(spec),
+        _rules(spec),
         _replay(spec),
     )
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -66,6 +67,7 @@ def _columns(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         ("label_time", columns.label_time, "when the label became known; nothing is computed from a label before it"),
         ("prediction", columns.prediction, "the model's own output: a class or a number"),
         ("score", columns.score, "the model's own output: a probability between 0 and 1"),
+        ("subject", columns.subject, "whom a row is about, so that a person's rows can be erased on request"),
     )
     lines = ["[columns]", *_reason(why, "time", "when the prediction is made"), f"time = {_text(columns.time)}"]
     for key, value, meaning in optional:
@@ -135,6 +137,11 @@ def _costs(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         f"release = {spec.costs.release!r}",
         "# The compute of fitting a candidate, per training row.",
         f"fit_per_row = {spec.costs.fit_per_row!r}",
+        "# While it serves: a prediction, a person's look at one that acts, a label, the people of one period.",
+        *(
+            f"{name} = {getattr(spec.costs, name)!r}"
+            for name in ("inference_per_row", "review_per_row", "label_per_row", "people_per_period")
+        ),
     ]
 
 
@@ -192,6 +199,20 @@ def _serving(spec: ModelSpec) -> list[str]:
         f"folder = {_text(serving.folder)}",
         f"command = {_texts(serving.command)}",
         f"targets = {_texts(serving.targets)}",
+    ]
+
+
+def _rules(spec: ModelSpec) -> list[str]:
+    rules = spec.rules
+    return [
+        "[rules]",
+        "# Policy packs that bind this model: built-in names, or your own .toml files beside this one. An open item",
+        "# that gates holds up a release until it passes, or until somebody who may override it says why.",
+        f"packs = {_texts(rules.packs)}",
+        "# Who made the model (and approves nothing of it), who may approve a release, who may override an item.",
+        f"authors = {_texts(rules.authors)}",
+        f"approvers = {_texts(rules.approvers)}",
+        f"risk_officers = {_texts(rules.risk_officers)}",
     ]
 
 

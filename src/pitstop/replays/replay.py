@@ -67,7 +67,10 @@ def finish(loop: Loop, feed: Feed, note: str) -> ReplayResult:
 
 @dataclass(frozen=True)
 class Tick:
-    """What one `run` did: windows taken in, and what came out of them."""
+    """What one `run` did: windows taken in, and what came out of them.
+
+    `held_up` says why a release waits, empty where none does.
+    """
 
     windows: int
     until: str
@@ -76,6 +79,7 @@ class Tick:
     decisions: tuple[str, ...]
     champion: str | None
     late_rows: int = 0
+    held_up: str = ""
 
 
 def run(
@@ -106,7 +110,8 @@ def run(
         until = min(calendar.window_at(calendar.parse_instant(as_of)), until if calendar.by_rows else feed.last + 1)
     with ExitStack() as stack:
         kept = stack.enter_context(Home.open(home))
-        loop = open_loop(stack, kept, spec, Path(base), first=feed.first, start=_opening(kept, spec, feed, start))
+        opening = _opening(kept, spec, feed, start)
+        loop = open_loop(stack, kept, spec, Path(base), first=feed.first, start=opening, revalue=True)
         window, alarms, incidents, decided = loop.window, len(loop.alarms), len(loop.incidents), len(loop.decisions)
         walk(loop, feed, until, progress)
         champion = loop.upkeep.timeline.champion
@@ -120,6 +125,7 @@ def run(
             decisions=tuple(decision.reason for decision in loop.decisions[decided:]),
             champion=f"v{champion.version}" if champion else None,
             late_rows=feed.missed,
+            held_up=loop.upkeep.held.sentence if loop.upkeep.held else "",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from pitstop.loop.gatekeeping import gate_of
 from pitstop.loop.keeping import keep, restore, save
 from pitstop.loop.loop import Loop, Taken
 from pitstop.loop.models import Models
@@ -24,11 +25,17 @@ def no_progress(_name: str, _done: int, _total: int) -> None:
     """Show nothing."""
 
 
-def open_loop(stack: ExitStack, home: Home, spec: ModelSpec, base: Path, *, first: int, start: int) -> Loop:
-    """Return the loop of a model in a home, at its saved state where it has one. Its processes end with the stack."""
+def open_loop(
+    stack: ExitStack, home: Home, spec: ModelSpec, base: Path, *, first: int, start: int, revalue: bool = False
+) -> Loop:
+    """Return the loop of a model in a home, at its saved state where it has one. Its processes end with the stack.
+
+    With `revalue` the specification may say another worth and other costs than before (see `restore`).
+    """
     models = stack.enter_context(Models(spec, base, home.read_file)) if spec.trains else None
-    loop = Loop(home, spec, models, first_data=first, start=start)
-    restore(loop)
+    gate = gate_of(home, spec, base, spec.calendar.window_at(start))
+    loop = Loop(home, spec, models, first_data=first, start=start, gate=gate)
+    restore(loop, revalue=revalue)
     return loop
 
 

@@ -7,8 +7,15 @@
  * per edge and one subtraction, one multiplication and one truncation (compile with -ffp-contract=off: a fused
  * multiply-add would round once less), and only integers are added up. tests/statistics/test_kernels.py holds the
  * same definitions in numpy.
+ *
+ * Many windows: `window` holds the window of each row (rows in any order; -1 leaves a row out), and the state is a matrix
+ * with one row of `stride` entries for each window. Where `window` is NULL all rows are of window 0. The caller has checked
+ * the range. A block of rows of one window, which is every block but a few where rows come in order of time, is
+ * counted as if there were no other.
  */
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -19,6 +26,7 @@
 #define BLOCK 1024 /* values; what is packed in `add` depends on it */
 #define OFFSET_ONE 65536.0 /* a position within a cell is a fraction in units of 2^-16 */
 #define LARGEST 1.7976931348623157e308
+#define MIXED -2 /* a block that holds rows of several windows */
 
 /* Where values are counted. `edges` has `cells` entries: the strictly increasing edges, then +inf as a sentinel.
  * `table` has `slots` entries: the number of edges whose own slot lies before this one. The slot of a value is a
@@ -35,35 +43,54 @@ struct bins {
 };
 
 static inline int bit(const uint8_t *bits, int64_t at) { return (bits[at >> 3] >> (at & 7)) & 1; }
+static inline int present(const uint8_t *validity, int64_t at) { return !validity || bit(validity, at); }
+
+/* The window of a whole block, or MIXED. */
+static inline int32_t window_of(const int32_t *window, int64_t size) {
+    if (!window) return 0;
+    int32_t other = 0;
+    for (int64_t i = 0; i < size; i++) other |= window[i] ^ window[0];
+    return other ? MIXED : window[0];
+}
+
+/* Returns the cell of a finite value and its position within it, and counts it where it lies beyond the outer cells. */
+static inline int32_t locate(double value, int32_t slot, const struct bins *bins, uint64_t *position, int64_t *clipped) {
+    int32_t cell = bins->table[slot];
+    cell += bins->edges[cell] <= value; /* without a branch, because it is as good as random */
+    while (__builtin_expect(bins->edges[cell] <= value, 0)) cell++;
+    double exact = (value * 0.5 - bins->half_left[cell]) * bins->inverse[cell];
+    if (__builtin_expect(!(exact >= 0.0 && exact < OFFSET_ONE), 0)) {
+        *clipped += cell == 0 || cell == bins->cells - 1;
+        exact = exact < 0.0 ? 0.0 : OFFSET_ONE - 1.0;
+    }
+    *position = (uint64_t)(int32_t)exact;
+    return cell;
+}
 
 /* Adds one finite value to packed[cell]: from the lowest bit, 26 bits of positions, 26 of squares, 12 of counts. They
  * cannot run into each other within a block: 1024 * 65535 < 2^26. One addition in memory instead of three. */
 static inline void add(double value, int32_t slot, const struct bins *bins, uint64_t *packed, int64_t *clipped) {
-    int32_t cell = bins->table[slot];
-    cell += bins->edges[cell] <= value; /* without a branch, because it is as good as random */
-    while (__builtin_expect(bins->edges[cell] <= value, 0)) cell++;
-    double position = (value * 0.5 - bins->half_left[cell]) * bins->inverse[cell];
-    if (__builtin_expect(!(position >= 0.0 && position < OFFSET_ONE), 0)) {
-        *clipped += cell == 0 || cell == bins->cells - 1;
-        position = position < 0.0 ? 0.0 : OFFSET_ONE - 1.0;
-    }
-    const uint64_t q = (uint64_t)(int32_t)position;
+    uint64_t q;
+    const int32_t cell = locate(value, slot, bins, &q, clipped);
     packed[cell] += q | (q * q >> 16) << 26 | (uint64_t)1 << 52;
 }
 
-/* Adds `n` float64 values to state = counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped.
+/* Adds `n` float64 values to state[windows][counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped].
  * `validity` is an Arrow bitmap that starts at bit `offset`, or NULL where no value is null. NaN counts as null.
  * `packed` has room for `cells` values. */
 EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int64_t offset, int64_t n,
-                              const struct bins *given, int64_t *state, uint64_t *packed) {
+                              const int32_t *window, const struct bins *given, int64_t *state, uint64_t *packed) {
     const struct bins bins = *given; /* a copy, which no store through a pointer can change */
     const int32_t cells = bins.cells;
+    const int64_t stride = 3 * (int64_t)cells + 3;
     const double origin = bins.origin, scale = bins.scale, top = (double)(bins.slots - 1);
-    int64_t nulls = 0, nonfinite = 0, clipped = 0;
     int32_t slot[BLOCK];
 
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, size = left < BLOCK ? left : BLOCK;
+        const int32_t *w = window ? window + start : NULL;
+        const int32_t here = window_of(w, size);
+        if (here == -1) continue;
         const double *x = values + start;
         /* The first pass has neither a branch nor a table, so that compilers vectorise it. Adding one to an exponent of all
          * ones (NaN, infinities) carries into the sign. */
@@ -76,12 +103,31 @@ EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int
             t = t > 0.0 ? t : 0.0; /* also NaN */
             slot[i] = (int32_t)(t < top ? t : top);
         }
+        if (here == MIXED) {
+            for (int64_t i = 0; i < size; i++) {
+                if (w[i] < 0) continue;
+                int64_t *row = state + w[i] * stride, *rest = row + 3 * cells;
+                if (!present(validity, offset + start + i) || x[i] != x[i]) {
+                    rest[0]++;
+                } else if (!(x[i] <= LARGEST && x[i] >= -LARGEST)) {
+                    rest[1]++;
+                } else {
+                    uint64_t q;
+                    const int32_t cell = locate(x[i], slot[i], &bins, &q, rest + 2);
+                    row[cell]++;
+                    row[cells + cell] += (int64_t)q;
+                    row[2 * cells + cell] += (int64_t)(q * q >> 16);
+                }
+            }
+            continue;
+        }
+        int64_t nulls = 0, nonfinite = 0, clipped = 0;
         for (int32_t c = 0; c < cells; c++) packed[c] = 0;
         if (!validity && !(special >> 63)) {
             for (int64_t i = 0; i < size; i++) add(x[i], slot[i], &bins, packed, &clipped);
         } else {
             for (int64_t i = 0; i < size; i++) {
-                if (validity && !bit(validity, offset + start + i)) {
+                if (!present(validity, offset + start + i)) {
                     nulls++;
                 } else if (!(x[i] <= LARGEST && x[i] >= -LARGEST)) {
                     if (x[i] != x[i]) nulls++;
@@ -91,47 +137,113 @@ EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int
                 }
             }
         }
+        int64_t *row = state + here * stride;
         for (int32_t c = 0; c < cells; c++) {
-            state[c] += (int64_t)(packed[c] >> 52);
-            state[cells + c] += (int64_t)(packed[c] & 0x3ffffff);
-            state[2 * cells + c] += (int64_t)(packed[c] >> 26 & 0x3ffffff);
+            row[c] += (int64_t)(packed[c] >> 52);
+            row[cells + c] += (int64_t)(packed[c] & 0x3ffffff);
+            row[2 * cells + c] += (int64_t)(packed[c] >> 26 & 0x3ffffff);
         }
+        row[3 * cells] += nulls;
+        row[3 * cells + 1] += nonfinite;
+        row[3 * cells + 2] += clipped;
     }
-    state[3 * cells] += nulls;
-    state[3 * cells + 1] += nonfinite;
-    state[3 * cells + 2] += clipped;
 }
 
-/* Adds `n` codes to counts[size] and nulls to counts[size]. Returns the position of the first code outside
- * 0..size-1, before which everything was counted, or -1. */
+/* Adds `n` codes of 0..size-1 to counts[windows][stride]: a code to the cell cell_of[code] (itself where that is NULL),
+ * a null to the last one. Returns the position of the first code out of range in the first block that has one, before
+ * which everything was counted, or -1. */
 EXPORT int64_t pitstop_codes(const int32_t *codes, const uint8_t *validity, int64_t offset, int64_t n, int32_t size,
-                             int64_t *counts) {
-    for (int64_t i = 0; i < n; i++) {
-        if (validity && !bit(validity, offset + i)) {
-            counts[size]++;
+                             const int32_t *cell_of, const int32_t *window, int64_t stride, int64_t *counts) {
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t left = n - start, many = left < BLOCK ? left : BLOCK;
+        const int32_t *c = codes + start, *w = window ? window + start : NULL;
+        const int32_t here = window_of(w, many);
+        uint32_t wrong = 0;
+        for (int64_t i = 0; i < many; i++) wrong |= (uint32_t)c[i] >= (uint32_t)size;
+        if (!validity && !wrong && here >= 0) {
+            int64_t *row = counts + here * stride;
+            if (cell_of) {
+                for (int64_t i = 0; i < many; i++) row[cell_of[c[i]]]++;
+            } else {
+                for (int64_t i = 0; i < many; i++) row[c[i]]++;
+            }
             continue;
         }
-        const int32_t code = codes[i];
-        if (code < 0 || code >= size) return i;
-        counts[code]++;
+        for (int64_t i = 0; i < many; i++) {
+            const int32_t at = w ? w[i] : 0;
+            if (at < 0) continue;
+            int64_t *row = counts + at * stride;
+            if (!present(validity, offset + start + i)) {
+                row[stride - 1]++;
+            } else if (c[i] < 0 || c[i] >= size) {
+                return start + i;
+            } else {
+                row[cell_of ? cell_of[c[i]] : c[i]]++;
+            }
+        }
     }
     return -1;
 }
 
-/* Adds `n` rows to counts[groups][steps + 2]: score bins 0..steps, then rows without a score (NaN). A group of -1 is
- * left out and counted in counts[groups * (steps + 2)]. Returns the first position whose group or score is out of
- * range, before which everything was counted, or -1. */
+/* Adds `n` rows to counts[windows][groups * (steps + 2) + 1]: for each group the score bins 0..steps, then its rows without
+ * a score (NaN). A group of -1 is counted in the last entry only. Returns the first position whose group or score is out
+ * of range, before which everything was counted, or -1. */
 EXPORT int64_t pitstop_scores(const double *scores, const int32_t *group, int64_t n, int32_t groups, int32_t steps,
-                              int64_t *counts) {
+                              const int32_t *window, int64_t *counts) {
     const double factor = (double)steps;
-    const int64_t width = (int64_t)steps + 2;
+    const int64_t width = (int64_t)steps + 2, stride = groups * width + 1;
     for (int64_t i = 0; i < n; i++) {
+        const int32_t at = window ? window[i] : 0;
+        if (at < 0) continue;
+        int64_t *row = counts + at * stride;
         const double s = scores[i];
         const int32_t g = group[i];
         if (g < -1 || g >= groups || s < 0.0 || s > 1.0) return i;
-        if (g == -1) counts[groups * width]++;
-        else if (s != s) counts[g * width + steps + 1]++;
-        else counts[g * width + (int64_t)(s * factor + 0.5)]++;
+        if (g == -1) row[groups * width]++;
+        else if (s != s) row[g * width + steps + 1]++;
+        else row[g * width + (int64_t)(s * factor + 0.5)]++;
     }
     return -1;
 }
+
+/* What one column says about the leaf of a row: numbers against the thresholds of the nodes that ask for it, codes by a mask
+ * for each code. Bit b of a mask says that the row may still end in leaf b, counted from the left. */
+struct test {
+    const double *values;       /* or NULL for codes */
+    const int32_t *codes;
+    const uint8_t *validity;    /* of codes */
+    int64_t offset;
+    const double *thresholds;   /* where a value reaches one (NaN never does), the row goes right of that node */
+    const uint64_t *masks;      /* for each threshold, or for each code */
+    uint64_t absent;            /* the mask of a null code */
+    int64_t count;              /* of thresholds */
+};
+
+/* Writes the leaf of each of `n` rows. Instead of walking down the tree, where every step is a guess of the processor that is
+ * often wrong, each node strikes out the leaves that a row cannot reach, and the leftmost that is left is its leaf (Lucchese
+ * et al., "QuickScorer", 2015). leaf[b]: the number of the leaf at bit b. */
+EXPORT void pitstop_leaves(const struct test *tests, int64_t count, int64_t n, const int32_t *leaf, int32_t *found) {
+    uint64_t reach[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t left = n - start, size = left < BLOCK ? left : BLOCK;
+        for (int64_t i = 0; i < size; i++) reach[i] = ~(uint64_t)0;
+        for (int64_t c = 0; c < count; c++) {
+            const struct test test = tests[c];
+            if (test.values) {
+                const double *x = test.values + start;
+                for (int64_t k = 0; k < test.count; k++) {
+                    const double threshold = test.thresholds[k];
+                    const uint64_t mask = test.masks[k];
+                    for (int64_t i = 0; i < size; i++) reach[i] &= x[i] >= threshold ? mask : ~(uint64_t)0;
+                }
+            } else {
+                const int32_t *x = test.codes + start;
+                for (int64_t i = 0; i < size; i++)
+                    reach[i] &= present(test.validity, test.offset + start + i) ? test.masks[x[i]] : test.absent;
+            }
+        }
+        for (int64_t i = 0; i < size; i++) found[start + i] = leaf[__builtin_ctzll(reach[i])];
+    }
+}
+
+#include "_texts.h"

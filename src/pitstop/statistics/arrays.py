@@ -22,6 +22,31 @@ class Piece:
     offset: int
 
 
+@dataclass(frozen=True)
+class TextPiece:
+    """One contiguous piece of a column of texts: `size` + 1 offsets into `data`; validity as in `Piece`."""
+
+    offsets: NDArray[np.int32]
+    data: NDArray[np.uint8]
+    validity: NDArray[np.uint8] | None
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of texts."""
+        return self.offsets.size - 1
+
+    @property
+    def texts(self) -> tuple[int, int, int]:
+        """Address of the offsets, address of the bytes, and their number, as the kernels take them."""
+        return self.offsets.ctypes.data, self.data.ctypes.data, self.data.size
+
+    @property
+    def rows(self) -> tuple[int | None, int, int]:
+        """Address of the bitmap, its first bit, and the number of texts, as the kernels take them."""
+        return None if self.validity is None else self.validity.ctypes.data, self.offset, self.size
+
+
 def chunks(values: Any) -> Iterator[pa.Array]:
     """Yield the Arrow arrays of a column."""
     if isinstance(values, pa.ChunkedArray):
@@ -56,11 +81,28 @@ def piece(array: pa.Array, dtype: Any) -> Piece:
     return Piece(items, bitmap, array.offset)
 
 
+def text_piece(array: pa.Array) -> TextPiece:
+    """Return the buffers of an Arrow array of strings (int32 offsets) as numpy arrays, uncopied."""
+    validity, offsets, data = array.buffers()
+    size = len(array)
+    if size == 0 or offsets is None:
+        return TextPiece(np.zeros(1, np.int32), np.zeros(1, np.uint8), None, 0)
+    places = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + size + 1]
+    content = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    bitmap = None if validity is None or array.null_count == 0 else np.frombuffer(validity, dtype=np.uint8)
+    return TextPiece(places, content, bitmap, array.offset)
+
+
 def as_floats(values: Any) -> NDArray[np.float64]:
-    """Return a numeric column as one float64 array, nulls as NaN. Raises `StatisticError` where it is not numeric."""
+    """Return a numeric column as one float64 array, nulls as NaN; it may be the column's own memory.
+
+    Raises `StatisticError` where it is not numeric.
+    """
     if isinstance(values, np.ndarray) and values.dtype == np.float64:
         return values
     parts = [np.asarray(_as_double(chunk).to_numpy(zero_copy_only=False), np.float64) for chunk in chunks(values)]
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 

@@ -22,7 +22,7 @@ Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # Two totals below this cannot overflow int64 when they are added.
-_SAFE = 2**62
+SAFE = 2**62
 
 
 class Bins(Protocol):
@@ -104,7 +104,7 @@ class Tally(ABC, Generic[B]):
         """Return the statistic of both sets of rows. Raises `StatisticError` where the bins differ."""
         self._refuse_stranger(other)
         for total in (self.vector, other.vector):
-            if total.size and max(int(total.max()), -int(total.min())) >= _SAFE:
+            if total.size and max(int(total.max()), -int(total.min())) >= SAFE:
                 msg = f"a total of {self.name} would pass 2^62; profile shorter windows"
                 raise StatisticError(msg)
         return type(self)(self.bins, self.vector + other.vector)

@@ -18,7 +18,8 @@ from pitstop.errors import StatisticError
 from pitstop.records.identity import artifact_id
 from pitstop.statistics.arrays import as_floats, as_strings
 from pitstop.statistics.base import Floats
-from pitstop.statistics.kernels import PreparedBins
+from pitstop.statistics.kernels import PreparedBins, PreparedWords
+from pitstop.statistics.words import prepare_words
 
 BINS = 20
 TOP = 20
@@ -185,7 +186,21 @@ class CategoryBins:
 
     def cell_of(self, value: str) -> int:
         """Return the cell of a value."""
-        return self._cells.get(value, self.cells - (2 if self.open else 1))
+        return self._cells.get(value, self.cell_of_others)
+
+    @cached_property
+    def prepared(self) -> PreparedWords:
+        """The vocabulary as the compiled kernel looks it up."""
+        return prepare_words(self._cells, self.cell_of_others)
+
+    def __reduce__(self) -> tuple[type[CategoryBins], tuple[tuple[str, ...], tuple[str, ...], bool]]:
+        # `prepared` holds addresses, which mean nothing in another process.
+        return type(self), (self.values, self.known, self.open)
+
+    @property
+    def cell_of_others(self) -> int:
+        """The cell of a value that is not in the vocabulary: `unseen`, or `other` where the vocabulary is open."""
+        return self.cells - (2 if self.open else 1)
 
     @cached_property
     def _cells(self) -> dict[str, int]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import pyarrow as pa
-
 from pitstop.statistics import distances
-from pitstop.statistics.arrays import as_strings, chunks, piece
 from pitstop.statistics.base import Counts, Floats, Tally
 from pitstop.statistics.bins import CategoryBins
-from pitstop.statistics.kernels import count_codes
+from pitstop.statistics.kernels import Windows
+from pitstop.statistics.words import count_words
 
 
 @dataclass(frozen=True, eq=False)
 class CategoryCounts(Tally[CategoryBins]):
-    """Counts per category cell and nulls. Strings are looked up once per distinct value of a batch."""
+    """Counts per category cell and nulls. Dictionaries are looked up once per distinct value of a batch."""
 
     name: ClassVar[str] = "categories"
 
@@ -26,33 +24,28 @@ class CategoryCounts(Tally[CategoryBins]):
         """Return the shape of each part."""
         return {"counts": (bins.cells,), "nulls": ()}
 
+    @classmethod
+    def size_for(cls, bins: CategoryBins) -> int:
+        """Return the length of the vector."""
+        return bins.cells + 1
+
+    @classmethod
+    def count_into(cls, counts: Counts, bins: CategoryBins, values: Any, windows: Windows = None) -> None:
+        """Add a batch to `counts`, one vector or, with a window for each row, a matrix of one for each window."""
+        count_words(values, bins.prepared, counts, windows)
+
     def updated(self, values: Any) -> Self:
         """Return it with a batch more: an Arrow array of strings or dictionary-encoded strings, chunked or not."""
         vector = self.vector.copy()
-        for chunk in chunks(values):
-            array = chunk if pa.types.is_dictionary(chunk.type) else as_strings(chunk).dictionary_encode()
-            if array.indices.type != pa.int32():
-                array = array.cast(pa.dictionary(pa.int32(), array.dictionary.type))
-            self._count(array, vector)
+        self.count_into(vector, self.bins, values)
         return type(self)(self.bins, vector)
-
-    def _count(self, array: pa.DictionaryArray, vector: Counts) -> None:
-        by_code = np.zeros(len(array.dictionary) + 1, dtype=np.int64)
-        count_codes(piece(array.indices, np.int32), len(array.dictionary), by_code)
-        # A small batch of a column with 100,000 categories looks up only those that it holds.
-        used = np.flatnonzero(by_code[:-1])
-        names = array.dictionary if used.size == len(array.dictionary) else array.dictionary.take(pa.array(used))
-        # A dictionary may hold a null as one of its values; nulls are the last entry.
-        cells = [-1 if name is None else self.bins.cell_of(name) for name in as_strings(names).to_pylist()]
-        np.add.at(vector, np.array(cells, dtype=np.int64), by_code[used])
-        vector[-1] += by_code[-1]
 
     @property
     def counts(self) -> Counts:
         """Values per cell, int64[cells]."""
         return self.vector[:-1]
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of values that are not null."""
         return int(self.counts.sum())

@@ -12,7 +12,7 @@ from pitstop.errors import StatisticError
 from pitstop.records.identity import artifact_id
 from pitstop.statistics.arrays import Piece, as_floats
 from pitstop.statistics.base import Counts, Floats, Tally
-from pitstop.statistics.kernels import count_codes
+from pitstop.statistics.kernels import Windows, count_codes
 
 LEAVES = 64
 TICKS = 10_000
@@ -125,10 +125,22 @@ class Cells(Tally[LeafBins]):
 
 def leaf_array(leaves: Any, bins: LeafBins) -> NDArray[np.int32]:
     """Return leaf numbers as int32. Raises `StatisticError` for a leaf that does not exist."""
+    at = _whole(leaves, bins)
+    count_codes(Piece(at, None, 0), bins.leaves, np.zeros(bins.leaves + 1, dtype=np.int64))
+    return at
+
+
+def count_leaves(counts: Counts, leaves: Any, bins: LeafBins, windows: Windows = None) -> None:
+    """Add rows to `counts` (int64[..., leaves + 1], the last entry unused). `windows` as in `kernels.count_histogram`.
+
+    Raises `StatisticError` for a leaf that does not exist.
+    """
+    count_codes(Piece(_whole(leaves, bins), None, 0), bins.leaves, counts, windows=windows)
+
+
+def _whole(leaves: Any, bins: LeafBins) -> NDArray[np.int32]:
     given = np.asarray(leaves)
-    at = np.ascontiguousarray(given, dtype=np.int32)
     if given.dtype.kind not in "iu" and given.size:
         msg = f"got leaves of type {given.dtype}; expected whole numbers from 0 to {bins.leaves - 1}"
         raise StatisticError(msg)
-    count_codes(Piece(at, None, 0), bins.leaves, np.zeros(bins.leaves + 1, dtype=np.int64))
-    return at
+    return np.ascontiguousarray(given, dtype=np.int32)

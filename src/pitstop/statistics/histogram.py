@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from pitstop.statistics import distances
 from pitstop.statistics.arrays import float_pieces
 from pitstop.statistics.base import Counts, Floats, Tally
 from pitstop.statistics.bins import NumericBins
-from pitstop.statistics.kernels import count_histogram
+from pitstop.statistics.kernels import Windows, count_histogram
 
 _UNIT = 2.0**-16
 
@@ -34,11 +35,24 @@ class Histogram(Tally[NumericBins]):
         cells = (bins.cells,)
         return {"counts": cells, "sums": cells, "squares": cells, "nulls": (), "nonfinite": (), "clipped": ()}
 
+    @classmethod
+    def size_for(cls, bins: NumericBins) -> int:
+        """Return the length of the vector."""
+        return 3 * bins.cells + 3
+
+    @classmethod
+    def count_into(cls, counts: Counts, bins: NumericBins, values: Any, windows: Windows = None) -> None:
+        """Add a batch to `counts`, one vector or, with a window for each row, a matrix of one for each window."""
+        start = 0
+        for piece in float_pieces(values):
+            here = None if windows is None else windows[start : start + piece.values.size]
+            start += piece.values.size
+            count_histogram(piece, bins.prepared, counts, here)
+
     def updated(self, values: Any) -> Self:
         """Return it with a batch more: an Arrow array of numbers, chunked or not, or a float64 array."""
         vector = self.vector.copy()
-        for piece in float_pieces(values):
-            count_histogram(piece, self.bins.prepared, vector)
+        self.count_into(vector, self.bins, values)
         return type(self)(self.bins, vector)
 
     @property
@@ -46,7 +60,7 @@ class Histogram(Tally[NumericBins]):
         """Finite values per cell, int64[cells]."""
         return self.vector[: self.bins.cells]
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of finite values."""
         return int(self.counts.sum())

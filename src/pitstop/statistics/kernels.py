@@ -9,18 +9,50 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.errors import StatisticError
-from pitstop.statistics.arrays import Piece
+from pitstop.statistics.arrays import Piece, TextPiece
 from pitstop.statistics.base import Counts, Floats
 
 LIBRARY = Path(__file__).with_name("_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 SLOTS = 1024
+Windows = NDArray[np.int32] | None
+Hashes = NDArray[np.uint64]
+# `struct word` of `_kernels.c`.
+_TEST = np.dtype("u8, u8, u8, i8, u8, u8, u8, i8")  # `struct test`
+_WORD = np.dtype(
+    {
+        "names": ["bytes", "head", "tail", "length", "cell"],
+        "formats": ["u8", "u8", "u8", "i4", "i4"],
+        "offsets": [0, 8, 16, 24, 32],
+        "itemsize": 40,
+    }
+)
 _INT64, _INT32, _POINTER = ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p
+
+_BUFFER = (_POINTER, _INT64, _INT64)  # a bitmap of what is not null, the bit at which it starts, and a number of rows
+_TEXTS = (_POINTER, _POINTER, _INT64, *_BUFFER)
+_SIGNATURES = {
+    "histogram": (None, (_POINTER, *_BUFFER, *[_POINTER] * 4)),
+    "codes": (_INT64, (_POINTER, *_BUFFER, _INT32, _POINTER, _POINTER, _INT64, _POINTER)),
+    "scores": (_INT64, (_POINTER, _POINTER, _INT64, _INT32, _INT32, _POINTER, _POINTER)),
+    "leaves": (None, (_POINTER, _INT64, _INT64, _POINTER, _POINTER)),
+    "words": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _INT64)),
+    "cells": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _INT32, _POINTER)),
+    "texts": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _POINTER, _INT64, _POINTER)),
+    "hash_texts": (None, (*_TEXTS, _POINTER)),
+    "hash_numbers": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER)),
+    "hash_codes": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _POINTER)),
+    "sift": (_INT64, (_POINTER, _POINTER, _INT64, _POINTER, _POINTER, _POINTER)),
+    "repeats": (None, (_POINTER, _POINTER, _INT64, *[_POINTER] * 4)),
+}
 
 
 class _Bins(ctypes.Structure):
@@ -45,12 +77,9 @@ def _load(path: Path) -> ctypes.CDLL:
     except OSError as error:
         msg = f"Pitstop's compiled kernels cannot be loaded ({error}); run: pip install --force-reinstall pitstop"
         raise ImportError(msg) from error
-    library.pitstop_histogram.argtypes = [_POINTER, _POINTER, _INT64, _INT64, _POINTER, _POINTER, _POINTER]
-    library.pitstop_histogram.restype = None
-    library.pitstop_codes.argtypes = [_POINTER, _POINTER, _INT64, _INT64, _INT32, _POINTER]
-    library.pitstop_codes.restype = _INT64
-    library.pitstop_scores.argtypes = [_POINTER, _POINTER, _INT64, _INT32, _INT32, _POINTER]
-    library.pitstop_scores.restype = _INT64
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, f"pitstop_{name}")
+        function.argtypes, function.restype = arguments, result
     return library
 
 
@@ -91,26 +120,48 @@ class PreparedBins:
         self.address = ctypes.addressof(self.struct)
 
 
-def count_histogram(piece: Piece, prepared: PreparedBins, state: Counts) -> None:
-    """Add float64 values to `state`: counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped."""
+def address(array: NDArray[Any] | None) -> int | None:
+    """Return where an array's values lie, None for none."""
+    return None if array is None else array.ctypes.data
+
+
+def count_histogram(piece: Piece, prepared: PreparedBins, state: Counts, windows: Windows = None) -> None:
+    """Add float64 values to `state`: counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped.
+
+    With `windows` (int32, one for each value, -1 for a value to leave out), `state` is a matrix with such a row for
+    each window, and `windows` stays below its height: the caller has checked that.
+    """
     packed = np.empty(prepared.cells, dtype=np.uint64)
-    validity = None if piece.validity is None else piece.validity.ctypes.data
     _library.pitstop_histogram(
         piece.values.ctypes.data,
-        validity,
+        address(piece.validity),
         piece.offset,
         piece.values.size,
+        address(windows),
         prepared.address,
         state.ctypes.data,
         packed.ctypes.data,
     )
 
 
-def count_codes(piece: Piece, size: int, counts: Counts) -> None:
-    """Add int32 codes to `counts` (int64[size + 1], nulls last). Raises `StatisticError` outside 0..size-1."""
-    validity = None if piece.validity is None else piece.validity.ctypes.data
+def count_codes(
+    piece: Piece, size: int, counts: Counts, cells: NDArray[np.int32] | None = None, windows: Windows = None
+) -> None:
+    """Add int32 codes to `counts` (int64[..., entries], nulls last). Raises `StatisticError` outside 0..size-1.
+
+    A code counts in its own entry, or in `cells[code]` (int32[size]) where that is given. `windows` as in
+    `count_histogram`.
+    """
     at = _library.pitstop_codes(
-        piece.values.ctypes.data, validity, piece.offset, piece.values.size, size, counts.ctypes.data
+        piece.values.ctypes.data,
+        address(piece.validity),
+        piece.offset,
+        piece.values.size,
+        size,
+        address(cells),
+        address(windows),
+        counts.shape[-1],
+        counts.ctypes.data,
     )
     if at >= 0:
         msg = f"row {at} has the code {int(piece.values[at])}; expected 0 to {size - 1}"
@@ -118,21 +169,176 @@ def count_codes(piece: Piece, size: int, counts: Counts) -> None:
 
 
 def count_scores(
-    scores: NDArray[np.float64], groups: NDArray[np.int32], group_count: int, steps: int, counts: Counts
+    scores: NDArray[np.float64],
+    groups: NDArray[np.int32],
+    group_count: int,
+    steps: int,
+    counts: Counts,
+    windows: Windows = None,
 ) -> None:
-    """Add rows to `counts` (int64[group_count * (steps + 2) + 1]).
+    """Add rows to `counts` (int64[..., group_count * (steps + 2) + 1]).
 
     Each group has the score bins 0..`steps` (the bin of score s is s * `steps`, rounded half up), then its rows without
-    a score (NaN); group -1 is counted in the last entry only. Raises `StatisticError` for a score outside [0, 1].
+    a score (NaN); group -1 is counted in the last entry only. `windows` as in `count_histogram`. Raises
+    `StatisticError` for a score outside [0, 1].
     """
     if scores.shape != groups.shape:
         msg = f"got {scores.size} scores for {groups.size} rows; expected one each"
         raise StatisticError(msg)
     at = _library.pitstop_scores(
-        scores.ctypes.data, groups.ctypes.data, scores.size, group_count, steps, counts.ctypes.data
+        scores.ctypes.data,
+        groups.ctypes.data,
+        scores.size,
+        group_count,
+        steps,
+        address(windows),
+        counts.ctypes.data,
     )
     if at >= 0:
         msg = (
             f"row {at} has the score {float(scores[at])} in group {int(groups[at])}; expected a probability from 0 to 1"
         )
         raise StatisticError(msg)
+
+
+@dataclass(frozen=True)
+class LeafTest:
+    """What one column says about the leaf of a row, as masks of the leaves that it may still reach (bit 0 leftmost).
+
+    Numbers (`thresholds` given): reaching a threshold, which NaN never does, leaves the leaves of its mask. Codes: each
+    code has its mask, and a null has `absent`.
+    """
+
+    column: Piece
+    masks: Hashes
+    thresholds: Floats | None = None
+    absent: int = 2**64 - 1
+
+
+def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+    """Return the leaf of each of `rows` rows, int32: `leaf` (64 numbers) of the leftmost bit that all tests leave."""
+    found = np.empty(rows, dtype=np.int32)
+    table = np.zeros(len(tests), dtype=_TEST)
+    for place, test in enumerate(tests):
+        values, codes = (test.column.values, None) if test.thresholds is not None else (None, test.column.values)
+        table[place] = (
+            address(values) or 0,
+            address(codes) or 0,
+            address(test.column.validity) or 0,
+            test.column.offset,
+            address(test.thresholds) or 0,
+            test.masks.ctypes.data,
+            test.absent,
+            test.masks.size,
+        )
+    _library.pitstop_leaves(table.ctypes.data, len(tests), rows, leaf.ctypes.data, found.ctypes.data)
+    return found
+
+
+class PreparedWords:
+    """A vocabulary as the kernel looks it up: each word's cell, and the cell of every other word."""
+
+    def __init__(self, words: TextPiece, cells: NDArray[np.int32], unknown: int) -> None:
+        self.unknown = unknown
+        self.slots = 1 << (2 * cells.size).bit_length()
+        self.table = np.zeros(self.slots, dtype=_WORD)
+        self.table["length"] = -1
+        self._words = words  # the table points into its bytes
+        _library.pitstop_words(*words.texts, cells.ctypes.data, cells.size, self.table.ctypes.data, self.slots)
+
+
+def find_cells(piece: TextPiece, prepared: PreparedWords, absent: int) -> NDArray[np.int32]:
+    """Return the cell of each text, int32; `absent` for a null."""
+    cells = np.empty(piece.size, dtype=np.int32)
+    _library.pitstop_cells(
+        *piece.texts,
+        *piece.rows,
+        prepared.table.ctypes.data,
+        prepared.slots,
+        prepared.unknown,
+        absent,
+        cells.ctypes.data,
+    )
+    return cells
+
+
+def count_texts(piece: TextPiece, prepared: PreparedWords, counts: Counts, windows: Windows = None) -> None:
+    """Add texts to `counts` (int64[..., cells + 1], nulls last). `windows` as in `count_histogram`."""
+    _library.pitstop_texts(
+        *piece.texts,
+        *piece.rows,
+        prepared.table.ctypes.data,
+        prepared.slots,
+        prepared.unknown,
+        address(windows),
+        counts.shape[-1],
+        counts.ctypes.data,
+    )
+
+
+def hash_texts(piece: TextPiece) -> Hashes:
+    """Return a hash of each text, uint64: equal texts have equal ones in every process. Nulls have the hash 1."""
+    hashes = np.empty(piece.size, dtype=np.uint64)
+    _library.pitstop_hash_texts(*piece.texts, *piece.rows, hashes.ctypes.data)
+    return hashes
+
+
+def fold_numbers(piece: Piece, rows: NDArray[np.int32] | None, hashes: Hashes) -> None:
+    """Fold float64 values into the hash of each row of `rows` (of all where it is None), in place."""
+    _library.pitstop_hash_numbers(
+        piece.values.ctypes.data,
+        address(piece.validity),
+        piece.offset,
+        address(rows),
+        hashes.size,
+        hashes.ctypes.data,
+    )
+
+
+def fold_codes(piece: Piece, by_code: Hashes, rows: NDArray[np.int32] | None, hashes: Hashes) -> None:
+    """Fold the words of int32 codes, which have the hashes `by_code`, in like `fold_numbers`. Codes are in range."""
+    _library.pitstop_hash_codes(
+        piece.values.ctypes.data,
+        address(piece.validity),
+        piece.offset,
+        address(rows),
+        hashes.size,
+        by_code.ctypes.data,
+        hashes.ctypes.data,
+    )
+
+
+def sift(hashes: Hashes, rows: NDArray[np.int32], windows: Windows, regions: Counts) -> int:
+    """Move to the front of `rows` and `hashes` those whose hash may occur twice in its window; return how many.
+
+    None that occurs twice is lost; some of the others stay as well, fewer where regions are large. `regions`
+    (int64[windows + 1]): the first place of each window, at least one each, then the number of places.
+    """
+    seen = np.zeros(int(regions[-1]), dtype=np.uint8)
+    return int(
+        _library.pitstop_sift(
+            hashes.ctypes.data,
+            rows.ctypes.data,
+            hashes.size,
+            address(windows),
+            regions.ctypes.data,
+            seen.ctypes.data,
+        )
+    )
+
+
+def count_repeats(hashes: Hashes, rows: NDArray[np.int32], windows: Windows, regions: Counts, repeats: Counts) -> None:
+    """Add to `repeats` (int64[windows]) the rows whose hash is that of an earlier one of the window.
+
+    `rows`: the row of each hash. `regions` as in `sift`, with more places for a window than it has hashes.
+    """
+    seen = np.zeros(int(regions[-1]), dtype=np.uint64)
+    _library.pitstop_repeats(
+        hashes.ctypes.data,
+        rows.ctypes.data,
+        hashes.size,
+        address(windows),
+        regions.ctypes.data,
+        seen.ctypes.data,
+        repeats.ctypes.data,
+    )

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pitstop.errors import StatisticError
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import Task
-from pitstop.statistics.arrays import as_strings
 from pitstop.statistics.base import Floats
 from pitstop.statistics.bins import NumericBins
+from pitstop.statistics.kernels import PreparedWords
+from pitstop.statistics.words import cells_of, prepare_words
 
 # Score bins 0..1000: the bin of a score is 1000 times it, rounded half up (statistics.md, "CBPE": 20 bins are too few).
 STEPS = 1000
@@ -108,11 +109,18 @@ class OutcomeBins:
         if self.task == "binary" and pa.types.is_boolean(column.type):
             found = pc.fill_null(column.cast(pa.int32()), -1)
             return _plain(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
-        texts = as_strings(column)
+        return cells_of(column, self._prepared)
+
+    @cached_property
+    def _prepared(self) -> PreparedWords:
+        """Classes by their text: for a binary task the positive one and all others."""
         if self.task == "binary":
-            return _plain(pc.fill_null(pc.equal(texts, self.classes[1]).cast(pa.int32()), -1))
-        position = pc.fill_null(pc.index_in(texts, value_set=pa.array(self.classes, pa.string())), len(self.classes))
-        return _plain(pc.if_else(texts.is_valid(), position, pa.scalar(-1, pa.int32())))
+            return prepare_words({self.classes[1]: 1}, 0)
+        return prepare_words({name: cell for cell, name in enumerate(self.classes)}, len(self.classes))
+
+    def __reduce__(self) -> tuple[type[OutcomeBins], tuple[Any, ...]]:
+        # `_prepared` holds addresses, which mean nothing in another process.
+        return type(self), (self.task, self.classes, self.prediction, self.error_edges)
 
 
 def score_values() -> Floats:

@@ -12,7 +12,7 @@ from pitstop.errors import StatisticError
 from pitstop.statistics.arrays import as_floats
 from pitstop.statistics.base import Counts, Floats, Tally
 from pitstop.statistics.histogram import Histogram
-from pitstop.statistics.kernels import count_scores
+from pitstop.statistics.kernels import Windows, count_scores
 from pitstop.statistics.outcome_bins import STEPS, OutcomeBins, score_values
 
 
@@ -33,6 +33,20 @@ class Scores(Tally[OutcomeBins]):
             return Histogram.parts(bins.prediction)
         return {"counts": (bins.groups, STEPS + 2), "nulls": ()}
 
+    @classmethod
+    def count_into(
+        cls, counts: Counts, bins: OutcomeBins, scores: Any, predicted: Any, windows: Windows = None
+    ) -> None:
+        """Add a batch to `counts`, one vector or, with a window for each row, a matrix of one for each window.
+
+        Arguments and errors as in `updated`.
+        """
+        if bins.prediction is not None:
+            Histogram.count_into(counts, bins.prediction, as_floats(predicted), windows)
+            return
+        groups = bins.groups_of(predicted)
+        count_scores(score_array(scores, groups.size), groups, bins.groups, STEPS, counts, windows)
+
     def updated(self, scores: Any, predicted: Any) -> Self:
         """Return it with a batch more.
 
@@ -40,11 +54,8 @@ class Scores(Tally[OutcomeBins]):
         classes (see `OutcomeBins.groups_of`) or, for a regression, numbers. Raises `StatisticError` for a score
         outside [0, 1].
         """
-        if self.bins.prediction is not None:
-            return type(self)(self.bins, self.histogram.updated(as_floats(predicted)).vector)
-        groups = self.bins.groups_of(predicted)
         vector = self.vector.copy()
-        count_scores(score_array(scores, groups.size), groups, self.bins.groups, STEPS, vector)
+        self.count_into(vector, self.bins, scores, predicted)
         return type(self)(self.bins, vector)
 
     @property

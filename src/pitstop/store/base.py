@@ -24,6 +24,9 @@ class Catalog(Protocol):
     def read(self) -> AbstractContextManager[sa.Connection]:
         """Open a consistent view of everything committed."""
 
+    def scrub(self) -> None:
+        """Leave nothing that was deleted in logs of its own."""
+
     def close(self) -> None:
         """Give all connections back."""
 

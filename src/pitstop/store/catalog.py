@@ -67,6 +67,14 @@ class SqliteCatalog:
         with disk_errors("read the catalog", self._path.parent), self._reader.begin():
             yield self._reader
 
+    def scrub(self) -> None:
+        """Write the log of changes into the database and empty it."""
+        if self._writer is not None:
+            with disk_errors("write to the catalog", self._path.parent):
+                driver = self._writer.connection.driver_connection
+                if driver is not None:
+                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Close both connections."""
         for connection in self._open:

@@ -4,7 +4,7 @@ home.lock         who is working here
 catalog.sqlite    segments, profiles, signals, artifacts, states, the journal
 segments/         rows, as Parquet: MODEL/WINDOW-KIND-DIGEST.parquet
 artifacts/        models and other files, named by their SHA-256
-keys/             the key that signs the journal (mode 0600)
+keys/             the key that signs the journal, and the one that keeps the keys of subjects (mode 0600)
 tmp/              files that are being written
 """
 
@@ -22,19 +22,19 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from pitstop.errors import StoreError
-from pitstop.journal.entries import Entry
-from pitstop.journal.merkle import CompactRange
-from pitstop.journal.verification import Verification
-from pitstop.store import artifacts, log
+from pitstop.store import artifacts, exporting, subjects
 from pitstop.store.base import Catalog, Files
 from pitstop.store.catalog import SqliteCatalog
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import LocalFiles, make_folder, sync_folder
+from pitstop.store.home_journal import HOUSE, HomeJournal
+from pitstop.store.keys import SUBJECTS, subjects_key
 from pitstop.store.lock import HomeLock
 from pitstop.store.migrations import TABLES
 from pitstop.store.notary import Notary
 from pitstop.store.segments import FOLDER, SegmentCache, SegmentKind, SegmentRecord, joined
 from pitstop.store.state import decode_state
+from pitstop.store.subjects import Subject
 from pitstop.store.transaction import SignalRow, Transaction
 
 CATALOG = "catalog.sqlite"
@@ -78,7 +78,7 @@ class SavedState:
     values: Mapping[str, Any]
 
 
-class Home:
+class Home(HomeJournal):
     """An opened home; a context manager. One process may write in it at a time, others may read.
 
     Reads see committed transactions only, and give the same order every time. Not for use by several threads.
@@ -90,7 +90,7 @@ class Home:
         self._files = files
         self._lock = lock
         self._cache = SegmentCache(files.read, cache_bytes)
-        self._notary = Notary(path / "keys", catalog, files)
+        self._notary = Notary(path / "keys", catalog)
         self._in_transaction = False
         self._unswept = False
 
@@ -167,6 +167,8 @@ class Home:
                     self._unswept = True
                     transaction._abandon()  # noqa: SLF001 - as above
                     raise
+            for key in transaction.obsolete:
+                self._files.delete(key)
             self._unswept = False
         finally:
             self._in_transaction = False
@@ -214,6 +216,12 @@ class Home:
         )
         return tuple(ProfileRecord(**row) for row in self._mappings(query))
 
+    def profile_ids(self, model: str, kind: str) -> tuple[tuple[int, str], ...]:
+        """Return (window, profile id) of every profile of a kind, by window; the profiles are not read."""
+        query = sa.select(_PROFILES.c.window, _PROFILES.c.profile_id)
+        kept = query.where(_PROFILES.c.model == model, _PROFILES.c.kind == kind).order_by(_PROFILES.c.window)
+        return tuple((row.window, row.profile_id) for row in self._rows(kept))
+
     def signals(
         self, model: str, start: int | None = None, stop: int | None = None, names: Sequence[str] | None = None
     ) -> tuple[tuple[int, SignalRow], ...]:
@@ -257,7 +265,8 @@ class Home:
     def models(self) -> tuple[str, ...]:
         """Return the names of all models that have segments, artifacts or a state, sorted."""
         tables = (_SEGMENTS, _ARTIFACTS, _STATES)
-        return tuple(sorted({row.model for table in tables for row in self._rows(sa.select(table.c.model).distinct())}))
+        names = {row.model for table in tables for row in self._rows(sa.select(table.c.model).distinct())}
+        return tuple(sorted(names - {HOUSE}))
 
     def read_file(self, digest: str) -> bytes:
         """Return kept content; raise `StoreError` if it is missing or is not what its digest says."""
@@ -272,32 +281,38 @@ class Home:
         rows = self._rows(sa.select(_STATES.c.as_of, _STATES.c.blob).where(_STATES.c.model == model))
         return SavedState(rows[0].as_of, decode_state(rows[0].blob)) if rows else None
 
-    def journal(self) -> tuple[Entry, ...]:
-        """Return all journal entries, in order."""
+    def subject(self, subject: str) -> Subject | None:
+        """Return a person's key, None where there is none."""
+        if not (self.path / "keys" / SUBJECTS).exists():
+            return None
         with self._catalog.read() as connection:
-            return log.read_entries(connection)[0]
+            return subjects.find(connection, subjects_key(self.path / "keys"), subject)
 
-    def journal_head(self) -> CompactRange:
-        """Return the journal's size and frontier; its `.root` is the Merkle root."""
+    def sealed_for(self, pseudonym: str) -> int:
+        """Return how many artifacts are sealed for a person."""
+        query = sa.select(sa.func.count()).where(_ARTIFACTS.c.content.contains(f'"sealed_for":"{pseudonym}"'))
+        return int(self._rows(query)[0][0])
+
+    def unsealed(self, model: str, id: str) -> dict[str, Any]:  # noqa: A002 - the noun of DESIGN
+        """Return the payload of an artifact that was sealed; raise `ErasedError` where its key was destroyed."""
+        content = self.artifact(model, id).content
         with self._catalog.read() as connection:
-            return log.read_head(connection)
+            return subjects.find_sealed(connection, subjects_key(self.path / "keys"), content).unseal(content)
 
-    def checkpoint(self) -> str | None:
-        """Sign the journal's head and return the note (C2SP), or None for an empty journal."""
-        self._notary.sign()
-        notes = self.checkpoints()
-        return notes[-1] if notes else None
+    def scrub(self) -> None:
+        """Take what was deleted out of the catalog's own log, which would keep it until it is next needed."""
+        self._catalog.scrub()
 
-    def checkpoints(self) -> tuple[str, ...]:
-        """Return all signed notes, by size."""
-        return self._notary.notes()
+    def export(self, place: str, at: int, *, every: int | None = None) -> int:
+        """Copy the journal to a place outside this home, and go on doing so; return how many entries were added.
 
-    def verify(self, *, rows: bool = False) -> Verification:
-        """Check the journal against its checkpoints, and what is kept against the journal.
-
-        `rows` also reads every segment and recomputes the digest of its rows.
+        See `store.places.deliver` for places; `every` is in microseconds (see `export_due`). Raises `ExportError`.
         """
-        return self._notary.verify(self._cache.read if rows else None)
+        return exporting.export(self, self.transaction, self._catalog, place, at, every)
+
+    def export_due(self, at: int) -> tuple[str, ...]:
+        """Bring the places up to date that are due at instant `at`, and return them. Raises `ExportError`."""
+        return exporting.export_due(self, self.transaction, self._catalog, at)
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with self._catalog.read() as connection:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from pitstop.errors import StoreError
+from pitstop.journal.merkle import CompactRange
+from pitstop.journal.tiles import StoredLevels
 from pitstop.version import __version__
 
 _MIGRATIONS_TABLE = "migrations"
@@ -123,7 +125,63 @@ def _apply_first(connection: sa.Connection, tables: sa.MetaData) -> None:
     connection.execute(tables.tables["journal_head"].insert(), {"only": 0, "size": 0, "peaks": b""})
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("0001_first", _declare_first, _apply_first),)
+def _declare_tree(tables: sa.MetaData) -> None:
+    sa.Table(
+        "journal_nodes",
+        tables,
+        sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("place", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+    )
+    tables.tables["journal_head"].append_column(sa.Column("signed", sa.BigInteger))
+
+
+def _apply_tree(connection: sa.Connection, tables: sa.MetaData) -> None:
+    """Add the stored levels of the tree, and fill them from the leaves that are there."""
+    nodes, journal, head = (tables.tables[name] for name in ("journal_nodes", "journal", "journal_head"))
+    nodes.create(connection)
+    connection.exec_driver_sql("ALTER TABLE journal_head ADD COLUMN signed BIGINT")
+    signed = sa.select(sa.func.max(tables.tables["checkpoints"].c.size)).scalar_subquery()
+    connection.execute(head.update().values(signed=signed))
+    found = StoredLevels()
+    leaves = connection.execute(sa.select(journal.c.leaf).order_by(journal.c.sequence)).scalars()
+    CompactRange().extended(map(bytes, leaves), found.add)
+    if found.rows:
+        connection.execute(nodes.insert(), found.rows)
+
+
+def _declare_subjects(tables: sa.MetaData) -> None:
+    sa.Table(
+        "subjects",
+        tables,
+        sa.Column("lookup", sa.Text, primary_key=True),
+        sa.Column("pseudonym", sa.Text, nullable=False, unique=True),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("hold", sa.Text),
+    )
+
+
+def _declare_exports(tables: sa.MetaData) -> None:
+    sa.Table(
+        "export_places",
+        tables,
+        sa.Column("place", sa.Text, primary_key=True),
+        sa.Column("every", sa.BigInteger, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+
+
+def _creates(name: str) -> Callable[[sa.Connection, sa.MetaData], None]:
+    return lambda connection, tables: tables.tables[name].create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("0001_first", _declare_first, _apply_first),
+    Migration("0002_journal_tree", _declare_tree, _apply_tree),
+    Migration("0003_subjects", _declare_subjects, _creates("subjects")),
+    Migration("0004_exports", _declare_exports, _creates("export_places")),
+)
 
 
 def declared(migrations: tuple[Migration, ...] = MIGRATIONS) -> sa.MetaData:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +19,18 @@ import sqlalchemy as sa
 
 from pitstop.errors import StoreError
 from pitstop.records.identity import artifact_id
+from pitstop.store import subjects
 from pitstop.store.artifacts import artifact_key
 from pitstop.store.base import Files, Staged
 from pitstop.store.content import content_digest, exact_json, same_content
 from pitstop.store.digest import rows_digest
 from pitstop.store.disk import disk_errors
+from pitstop.store.keys import subjects_key
 from pitstop.store.log import Note, append
 from pitstop.store.migrations import TABLES
 from pitstop.store.segments import SegmentKind, SegmentRecord, encode_segment, segment_key
 from pitstop.store.state import State, encode_state
+from pitstop.store.subjects import Subject
 
 _SEGMENTS, _PROFILES = TABLES.tables["segments"], TABLES.tables["profiles"]
 _SIGNALS, _ARTIFACTS = TABLES.tables["signals"], TABLES.tables["artifacts"]
@@ -45,6 +50,7 @@ _DELETE = {
     table.name: table.delete().where(*_where(table, table.primary_key.columns.keys()))
     for table in (_PROFILES, _SIGNALS, _STATES)
 }
+_CHANGE_SEGMENT = _SEGMENTS.update().where(*_where(_SEGMENTS, ("model", "id")))
 _FIND_FILE = sa.select(_FILES.c.digest).where(*_where(_FILES, ("digest",)))
 
 
@@ -77,10 +83,11 @@ class Transaction:
         self._notes: list[Note] = []
         self._segments: dict[tuple[str, str, int, str], SegmentRecord] = {}
         self._artifacts: dict[tuple[str, str], dict[str, Any]] = {}
-        self._profiles: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._profiles: dict[tuple[str, str, int], dict[str, Any] | None] = {}
         self._signals: dict[tuple[str, int, str, str], dict[str, Any]] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._new_files: dict[str, int] = {}
+        self._rewritten: list[tuple[SegmentRecord, SegmentRecord]] = []
 
     def add_segment(
         self, kind: SegmentKind, model: str, window: int, batch_id: str, table: pa.Table, *, at: int | None = None
@@ -122,6 +129,12 @@ class Transaction:
         row = {"model": model, "kind": kind, "window": int(window), "blob": bytes(blob), "profile_id": profile_id}
         self._profiles[model, kind, int(window)] = row
 
+    def drop_profiles(self, model: str, kind: str, windows: Iterable[int]) -> None:
+        """Forget the profiles of these windows; one that is not there is no error."""
+        self._require_open()
+        for window in windows:
+            self._profiles[model, kind, int(window)] = None
+
     def put_artifact(
         self,
         artifact: Mapping[str, Any],
@@ -146,6 +159,69 @@ class Transaction:
         self._artifacts[model, id] = row
         self._notes.append(Note(kind, int(at), model, id, tuple(caused_by), content_digest(content)))
         return True
+
+    def subject(self, subject: str) -> Subject:
+        """Return a person's key; it is made where there is none."""
+        self._require_open()
+        with disk_errors("write to the catalog", self._where):
+            return subjects.ensure(self._connection, self._subjects_key, subject)
+
+    def put_sealed(
+        self,
+        payload: Mapping[str, Any],
+        kind: str,
+        id: str,  # noqa: A002 - the noun of DESIGN
+        at: int,
+        caused_by: Sequence[str],
+        model: str,
+        subject: str,
+    ) -> bool:
+        """Keep an artifact with personal data, sealed under the key of the person whom it is about, and journal it.
+
+        The journal commits to the ciphertext, so the content can be destroyed with the key. `id` must say nothing about
+        the person. Returns False if the id is there already; `Home.unsealed` reads it.
+        """
+        self._require_open()
+        if (model, id) in self._artifacts or self._found(_FIND_ARTIFACT, {"model": model, "id": id}) is not None:
+            return False
+        return self.put_artifact(self.subject(subject).seal(payload), kind, id, at, caused_by, model)
+
+    def set_hold(self, subject: str, hold: str | None) -> None:
+        """Keep a person's data from being erased (`hold`: the id of the record that says so), or no longer."""
+        known = self.subject(subject)
+        with disk_errors("write to the catalog", self._where):
+            subjects.set_hold(self._connection, known, hold)
+
+    def forget(self, subject: str) -> None:
+        """Destroy a person's key, and with it everything that was sealed for them."""
+        known = self.subject(subject)
+        with disk_errors("write to the catalog", self._where):
+            subjects.destroy(self._connection, known)
+
+    def rewrite_segment(self, record: SegmentRecord, table: pa.Table) -> SegmentRecord:
+        """Replace the rows of a committed segment; the caller records the new digest in an `erasure`.
+
+        The old file is deleted once the transaction is committed.
+        """
+        self._require_open()
+        staged = self._files.stage(encode_segment(table))
+        changed = replace(
+            record,
+            digest=rows_digest(table),
+            rows=table.num_rows,
+            bytes=staged.size,
+            file_digest=staged.digest,
+            key=segment_key(record.model, record.kind, record.window, staged.digest),
+        )
+        self._moves.append((staged, changed.key))
+        self._rewritten.append((record, changed))
+        return changed
+
+    @property
+    def obsolete(self) -> tuple[str, ...]:
+        """Keys of files that no row names any more once this is committed."""
+        new = {changed.key for _, changed in self._rewritten}
+        return tuple(record.key for record, _ in self._rewritten if record.key not in new)
 
     def put_signals(
         self, model: str, window: int, signals: Iterable[tuple[str, str | None, float, float, float]]
@@ -192,9 +268,14 @@ class Transaction:
             raise
         with disk_errors("write to the catalog", self._where):
             self._insert(_SEGMENTS, [vars(record) for record in self._segments.values()])
+            for old, changed in self._rewritten:
+                self._connection.execute(
+                    _CHANGE_SEGMENT, {"key_id": old.id, "key_model": old.model, **_changes(changed)}
+                )
             self._insert(_ARTIFACTS, self._artifacts.values())
             self._insert(_FILES, [{"digest": digest, "bytes": size} for digest, size in self._new_files.items()])
-            self._replace(_PROFILES, self._profiles.values())
+            self._replace(_PROFILES, [row for row in self._profiles.values() if row is not None])
+            self._drop_profiles([key for key, row in self._profiles.items() if row is None])
             self._replace(_SIGNALS, self._signals.values())
             self._replace(_STATES, self._states.values())
             append(self._connection, self._notes)
@@ -203,6 +284,10 @@ class Transaction:
         """Forget what was staged."""
         self._over = True
         self._files.discard([staged for staged, _ in self._moves])
+
+    @cached_property
+    def _subjects_key(self) -> bytes:
+        return subjects_key(self._where / "keys")
 
     def _require_open(self) -> None:
         if self._over:
@@ -219,6 +304,11 @@ class Transaction:
         if listed:
             self._connection.execute(_INSERT[table.name], listed)
 
+    def _drop_profiles(self, keys: Sequence[tuple[str, str, int]]) -> None:
+        if keys:
+            named = [dict(zip(("key_model", "key_kind", "key_window"), key, strict=True)) for key in keys]
+            self._connection.execute(_DELETE[_PROFILES.name], named)
+
     def _replace(self, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
         # Delete and insert instead of a dialect's own upsert: the same statements on every database.
         listed = list(rows)
@@ -228,6 +318,10 @@ class Transaction:
                 _DELETE[table.name], [{f"key_{name}": row[name] for name in key} for row in listed]
             )
             self._connection.execute(_INSERT[table.name], listed)
+
+
+def _changes(record: SegmentRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in ("digest", "rows", "bytes", "file_digest", "key")}
 
 
 def _number(value: float) -> float | None:

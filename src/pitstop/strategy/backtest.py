@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pitstop.errors import StrategyError
 from pitstop.strategy.base import Costs, Decision, History, Policy
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.oracle import Schedule, schedule_cost
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,16 @@ class Walk:
 
 
 def walk(
-    policy: Policy, matrix: LossMatrix, costs: Costs, first: int = 0, *, horizon_known: bool = True, fit_every: int = 1
+    policy: Policy,
+    matrix: LossMatrix,
+    costs: Costs,
+    first: int = 0,
+    *,
+    horizon_known: bool = True,
+    fit_every: int = 1,
+    truth: Floats | None = None,
+    lag: int = 0,
+    inputs: Floats | None = None,
 ) -> Walk:
     """Return what a policy would have done from period `first` on, model `first` being given and free.
 
@@ -28,19 +41,30 @@ def walk(
     are left. With `fit_every` k only every k-th model from `first` on is shown to it before it asks for a release;
     models that it releases itself are shown from their release on. `cost` charges releases; fits are the caller's to
     add, because they are paid whatever is decided. Instants are period numbers.
+
+    `matrix` is what decisions see: columns of labels by period of arrival. `truth[i, j]`, of the same shape, is what
+    model `i` lost on the rows *predicted* in period `j`, and is what the schedule is charged; without it labels are
+    immediate and both are the same. A released model serves `lag` periods later. `inputs` are the mean inputs by
+    period of prediction, for policies that watch them.
     """
+    charged = matrix.losses if truth is None else truth
+    if charged.shape != matrix.losses.shape:
+        msg = f"got losses by prediction {charged.shape} and by arrival {matrix.losses.shape}; expected one shape"
+        raise StrategyError(msg)
     served = first
     releases: list[int] = []
     decisions = []
     for now in range(first, matrix.periods):
         seen = _shown(matrix, {first, *releases}, first, fit_every)
         remaining = matrix.periods - now if horizon_known else None
-        decision = policy.decide(History(seen, served, now, tuple(releases), remaining), costs, now)
+        history = History(seen, served, now, tuple(releases), remaining, inputs=inputs)
+        decision = policy.decide(history, costs, now)
         decisions.append(decision)
-        if decision.action == "retrain" and now > served:
+        # A candidate that could not be fitted cannot be released; the policy is asked again a period later.
+        if decision.action == "retrain" and now > served and np.isfinite(charged[now, now:]).all():
             served = now
             releases.append(now)
-    return Walk(tuple(decisions), schedule_cost(matrix.losses, tuple(releases), costs.release, first))
+    return Walk(tuple(decisions), schedule_cost(charged, tuple(releases), costs.release, first, lag))
 
 
 def _shown(matrix: LossMatrix, own: set[int], first: int, fit_every: int) -> LossMatrix:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pitstop.errors import StrategyError
 from pitstop.records.identity import artifact_id
@@ -71,7 +72,8 @@ class History:
     `matrix` holds columns before `now` only (anything later is cut off here, whoever calls). `releases` are the periods
     at whose start something was released, oldest first. `horizon` is the number of periods, from `now` on, that the
     model will still serve, or None where nobody knows. `recipe` is how candidates are fitted; `caused_by` are the ids
-    of what led to this look (they enter the decision).
+    of what led to this look (they enter the decision). `inputs[j]` are the mean inputs of the rows predicted in period
+    `j`, each in units of its spread at the beginning, or None where nobody counts them; periods before `now` only.
     """
 
     matrix: LossMatrix
@@ -81,6 +83,7 @@ class History:
     horizon: int | None = None
     recipe: str = "all"
     caused_by: tuple[str, ...] = field(default=())
+    inputs: NDArray[np.float64] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Cut off what is not known yet."""
@@ -91,6 +94,8 @@ class History:
             msg = f"got a horizon of {self.horizon} periods; expected at least 1, or None where it is unknown"
             raise StrategyError(msg)
         object.__setattr__(self, "matrix", self.matrix.visible(self.now))
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", self.inputs[: self.now])
 
     @property
     def age(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,12 +109,17 @@ class LossMatrix:
     def visible(self, now: int) -> LossMatrix:
         """Return what is known at the start of period `now`: the columns before it."""
         size = max(0, min(now, self.periods))
-        return LossMatrix(self.losses[:size, :size], self.rows[:size], self.variances[:size, :size], self.lead)
+        if size == self.periods:
+            return self
+        if size not in self._cuts:
+            self._cuts[size] = LossMatrix(
+                self.losses[:size, :size], self.rows[:size], self.variances[:size, :size], self.lead
+            )
+        return self._cuts[size]
 
     def freshest(self, column: int) -> int | None:
         """Return the newest model scored in a column, or None."""
-        scored = np.flatnonzero(np.isfinite(self.losses[:, column]))
-        return int(scored[-1]) if scored.size else None
+        return self._freshest[column]
 
     def scale(self) -> Floats:
         """Return the factor for each column that makes it one period of the usual size; NaN where it has no rows.
@@ -121,11 +127,7 @@ class LossMatrix:
         The usual size is the mean number of rows of the last eight columns that have any. A loss times its factor is
         the loss of a period of that size, so a busy month does not look like a bad one.
         """
-        filled = self.rows[self.rows > 0][-_LEVEL_COLUMNS:]
-        usual = float(filled.mean()) if filled.size else 0.0
-        factors = np.full(self.periods, np.nan)
-        np.divide(usual, self.rows, out=factors, where=self.rows > 0)
-        return factors
+        return self._scale
 
     def fresh_loss(self) -> float:
         """Return the mean loss of the freshest model per usual period, over the last eight columns (or 0)."""
@@ -136,6 +138,49 @@ class LossMatrix:
             if (model := self.freshest(column)) is not None and np.isfinite(scale[column])
         ][-_LEVEL_COLUMNS:]
         return float(np.mean(values)) if values else 0.0
+
+    @cached_property
+    def scaled_rows(self) -> list[list[float]]:
+        """The losses per period of the usual size as plain lists: for walks over single cells, which arrays slow."""
+        rows: list[list[float]] = (self.losses * self._scale).tolist()
+        return rows
+
+    # A backtest asks the same matrix the same things for every policy. It cannot change, so the answers are kept.
+
+    @cached_property
+    def _cuts(self) -> dict[int, LossMatrix]:
+        return {}
+
+    @cached_property
+    def _freshest(self) -> list[int | None]:
+        scored = [np.flatnonzero(np.isfinite(self.losses[:, column])) for column in range(self.periods)]
+        return [int(found[-1]) if found.size else None for found in scored]
+
+    @cached_property
+    def _scale(self) -> Floats:
+        filled = self.rows[self.rows > 0][-_LEVEL_COLUMNS:]
+        usual = float(filled.mean()) if filled.size else 0.0
+        factors = np.full(self.periods, np.nan)
+        np.divide(usual, self.rows, out=factors, where=self.rows > 0)
+        factors.setflags(write=False)
+        return factors
+
+    @cached_property
+    def paired_gaps(self) -> tuple[Gap, ...]:
+        """The paired gaps of all models that are older than the freshest of their column, in order of columns."""
+        found: list[Gap] = []
+        for column in range(self.periods):
+            fresh = self.freshest(column)
+            if fresh is None or not np.isfinite(self._scale[column]):
+                continue
+            excess = ((self.losses[:fresh, column] - self.losses[fresh, column]) * self._scale[column]).tolist()
+            variance = (self.variances[:fresh, column] * self._scale[column] ** 2).tolist()
+            found += [
+                Gap(model, column, column - model, column - fresh, excess[model], variance[model])
+                for model in range(fresh)
+                if math.isfinite(excess[model])
+            ]
+        return tuple(found)
 
     def to_state(self) -> dict[str, Any]:
         """Return the matrix as plain JSON types (NaN as None)."""
@@ -171,20 +216,7 @@ class Gap:
 
 def gaps(matrix: LossMatrix) -> tuple[Gap, ...]:
     """Return the paired gaps of all models that are older than the freshest of their column, in order of columns."""
-    scale = matrix.scale()
-    found: list[Gap] = []
-    for column in range(matrix.periods):
-        fresh = matrix.freshest(column)
-        if fresh is None or not np.isfinite(scale[column]):
-            continue
-        excess = ((matrix.losses[:fresh, column] - matrix.losses[fresh, column]) * scale[column]).tolist()
-        variance = (matrix.variances[:fresh, column] * scale[column] ** 2).tolist()
-        found += [
-            Gap(model, column, column - model, column - fresh, excess[model], variance[model])
-            for model in range(fresh)
-            if math.isfinite(excess[model])
-        ]
-    return tuple(found)
+    return matrix.paired_gaps
 
 
 def _plain(array: Floats) -> list[list[float | None]]:

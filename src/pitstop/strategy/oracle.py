@@ -29,26 +29,31 @@ class Schedule:
     cost: float
 
 
-def oracle(losses: Floats, release: float, first: int = 0) -> Schedule:
+def oracle(losses: Floats, release: float, first: int = 0, lag: int = 0) -> Schedule:
     """Return the cheapest schedule from period `first` to the last column, with model `first` given and free.
 
     `losses[i, j]` is the loss of model `i` in period `j` (NaN where it cannot serve, so models that were not fitted
     are never released). Dynamic programming over the next release, V(s) = min over u > s of Σ_{s<=j<u} L[s, j] +
     [u < T](release + V(u)), O(T²) with running sums. Of equally cheap schedules the one that releases later and less
-    often is returned. Raises `StrategyError` where no schedule covers all periods.
+    often is returned. With a `lag` a model serves that many periods after it was released, so the oracle is bound by it
+    like everybody. Raises `StrategyError` where no schedule covers all periods.
     """
-    periods = _periods(losses, first)
+    periods = _periods(losses, first, lag)
     best = np.full(periods + 1, np.inf)
     best[periods] = 0.0
     following = np.full(periods + 1, periods)
     for start in range(periods - 1, first - 1, -1):
-        stint = np.cumsum(losses[start, start:])
-        ends = np.arange(periods, start, -1)
-        totals = stint[ends - start - 1] + np.where(ends < periods, release, 0.0) + best[ends]
+        begin = min(_begin(start, first, lag), periods)
+        stint = np.concatenate(([0.0], np.cumsum(losses[start, begin:])))
+        later = np.arange(periods, start, -1)
+        # A release whose model would begin after the end is no release.
+        later = later[(later == periods) | (later + lag < periods)]
+        ends = np.minimum(later + lag, periods)
+        totals = stint[ends - begin] + np.where(later < periods, release, 0.0) + best[later]
         totals = np.where(np.isnan(totals), np.inf, totals)
-        # `ends` runs from late to early, and argmin takes the first of equals.
+        # `later` runs from late to early, and argmin takes the first of equals.
         choice = int(np.argmin(totals))
-        best[start], following[start] = totals[choice], ends[choice]
+        best[start], following[start] = totals[choice], later[choice]
     if not np.isfinite(best[first]):
         msg = f"no schedule from model {first} covers all {periods} periods; the matrix lacks losses"
         raise StrategyError(msg)
@@ -57,25 +62,59 @@ def oracle(losses: Floats, release: float, first: int = 0) -> Schedule:
     while at < periods:
         releases.append(at)
         at = int(following[at])
-    return schedule_cost(losses, tuple(releases), release, first)
+    return schedule_cost(losses, tuple(releases), release, first, lag)
 
 
-def schedule_cost(losses: Floats, releases: tuple[int, ...], release: float, first: int = 0) -> Schedule:
-    """Return what a schedule costs: model `first` from its period on, then each released model from its own.
+def frontier(losses: Floats, most: int, first: int = 0, lag: int = 0) -> Floats:
+    """Return the least loss that any schedule of at most 0, 1, ..., `most` releases has, shape (most + 1,).
+
+    The budget is a state of the dynamic programme of `oracle`. Infinite where no such schedule covers all periods.
+    """
+    periods = _periods(losses, first, lag)
+    best = np.full((most + 1, periods + 1), np.inf)
+    best[:, periods] = 0.0
+    for start in range(periods - 1, first - 1, -1):
+        begin = min(_begin(start, first, lag), periods)
+        stint = np.concatenate(([0.0], np.cumsum(losses[start, begin:])))
+        best[:, start] = stint[-1] if np.isfinite(stint[-1]) else np.inf
+        later = np.arange(start + 1, periods - lag)
+        if later.size and most:
+            totals = stint[later + lag - begin] + best[:-1, later]
+            totals = np.where(np.isnan(totals), np.inf, totals)
+            best[1:, start] = np.minimum(best[1:, start], totals.min(axis=1))
+    return best[:, first]
+
+
+def schedule_cost(losses: Floats, releases: tuple[int, ...], release: float, first: int = 0, lag: int = 0) -> Schedule:
+    """Return what a schedule costs: model `first` from its period on, each released one from `lag` periods after it.
 
     Raises `StrategyError` where the releases are not increasing, lie outside the matrix, or a served loss is NaN.
     """
-    periods = _periods(losses, first)
+    loss = float(served_losses(losses, releases, first, lag).sum())
+    return Schedule(first, tuple(releases), loss, loss + release * len(releases))
+
+
+def served_losses(losses: Floats, releases: tuple[int, ...], first: int = 0, lag: int = 0) -> Floats:
+    """Return the loss of the model that serves in each period from `first` on; raises as `schedule_cost` does."""
+    periods = _periods(losses, first, lag)
     models = (first, *releases)
     if any(later <= earlier for earlier, later in zip(models, releases, strict=False)) or models[-1] >= periods:
         msg = f"got releases {releases} after model {first}; expected increasing periods below {periods}"
         raise StrategyError(msg)
-    ends = (*releases, periods)
-    loss = float(sum(losses[model, model:end].sum() for model, end in zip(models, ends, strict=True)))
-    if not np.isfinite(loss):
+    serving = serving_models(periods, releases, first, lag)
+    served = losses[serving, np.arange(first, periods)]
+    if not np.isfinite(served).all():
         msg = f"releases {releases} serve a model in a period where its loss is not known"
         raise StrategyError(msg)
-    return Schedule(first, tuple(releases), loss, loss + release * len(releases))
+    return np.asarray(served, dtype=np.float64)
+
+
+def serving_models(periods: int, releases: tuple[int, ...], first: int = 0, lag: int = 0) -> NDArray[np.int64]:
+    """Return which model serves in each of the periods `first` to `periods - 1`."""
+    serving = np.full(periods, first, dtype=np.int64)
+    for release in releases:
+        serving[release + lag :] = release
+    return serving[first:]
 
 
 def winning_prices(own: tuple[float, int], rivals: tuple[tuple[float, int], ...]) -> tuple[float, float] | None:
@@ -100,9 +139,16 @@ def winning_prices(own: tuple[float, int], rivals: tuple[tuple[float, int], ...]
     return (low, high) if low <= high else None
 
 
-def _periods(losses: Floats, first: int) -> int:
+def _begin(model: int, first: int, lag: int) -> int:
+    return first if model == first else model + lag
+
+
+def _periods(losses: Floats, first: int, lag: int) -> int:
     periods = int(losses.shape[0])
-    if losses.shape != (periods, periods) or not 0 <= first < periods:
-        msg = f"got losses of shape {losses.shape} and first model {first}; expected a square matrix that holds it"
+    if losses.shape != (periods, periods) or not 0 <= first < periods or lag < 0:
+        msg = (
+            f"got losses of shape {losses.shape}, first model {first} and a lag of {lag} periods; "
+            "expected a square matrix that holds the model, and a lag of at least 0"
+        )
         raise StrategyError(msg)
     return periods

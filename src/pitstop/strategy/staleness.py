@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from pitstop.strategy.matrix import LossMatrix, gaps
 _HALF_LIFE = 10.0
 _PRIOR_WEIGHT = 3.0
 _PRIOR_INFORMATION = np.array([[0.1, 0.2], [0.2, 0.5]])
-_PRIOR_MEAN = np.array([0.018, 0.019])
+PRIOR_MEAN = (0.018, 0.019)
 _RIDGE = 1e-3
 _RECENT = 3
 # Models fitted on one or two periods are worse for want of data, not of freshness.
@@ -56,24 +57,26 @@ class Excess:
     columns: int = 0
 
 
-def fit_curve(matrix: LossMatrix) -> StalenessCurve:
+# Several policies ask for the curve of one matrix, and vote asks twice.
+@lru_cache(maxsize=512)
+def fit_curve(matrix: LossMatrix, prior_mean: tuple[float, float] = PRIOR_MEAN) -> StalenessCurve:
     """Return the curve fitted to all visible gaps: non-negative least squares towards a prior.
 
     Each column counts once whatever the number of its models, and half as much for every ten periods of its age.
-    Without any gap the curve is (nearly) the prior: 1.8% and 1.9% of the fresh loss.
+    Without any gap the curve is (nearly) the prior: `prior_mean`, the two coefficients as shares of the fresh loss.
     """
     usable = [gap for gap in gaps(matrix) if matrix.lead + gap.model > _YOUNG]
     information = np.zeros((2, 2))
     moment = np.zeros(2)
     if usable:
         columns = np.array([gap.column for gap in usable])
-        design = np.array([_features(gap.age) - _features(gap.fresh_age) for gap in usable])
+        design = _features([gap.age for gap in usable]) - _features([gap.fresh_age for gap in usable])
         weights = 0.5 ** ((matrix.periods - 1 - columns) / _HALF_LIFE) / np.bincount(columns)[columns]
         information = design.T @ (design * weights[:, None])
         moment = design.T @ (weights * np.array([gap.excess for gap in usable]))
     information = information + np.eye(2) * _RIDGE * np.trace(information)
     prior = _PRIOR_WEIGHT * _PRIOR_INFORMATION
-    linear, early = _non_negative(information + prior, moment + prior @ _PRIOR_MEAN * matrix.fresh_loss())
+    linear, early = _non_negative(information + prior, moment + prior @ np.array(prior_mean) * matrix.fresh_loss())
     return StalenessCurve(linear, early)
 
 
@@ -95,8 +98,9 @@ def excess_of(matrix: LossMatrix, served: int, curve: StalenessCurve) -> Excess:
     )
 
 
-def _features(age: int) -> NDArray[np.float64]:
-    return np.array([age / 10, math.log1p(age) / math.log(11)])
+def _features(ages: list[int]) -> NDArray[np.float64]:
+    known = np.array(ages, dtype=np.float64)
+    return np.column_stack([known / 10, np.log1p(known) / math.log(11)])
 
 
 def _non_negative(information: NDArray[np.float64], moment: NDArray[np.float64]) -> tuple[float, float]:

@@ -62,8 +62,11 @@ def is_deterministic(policy: Policy, stream: Stream) -> None:
 
 
 def is_blind_to_the_future(policy: Policy, stream: Stream) -> None:
-    """Corrupting every column that is not complete yet changes no decision."""
+    """Corrupting every column that is not complete yet, and the inputs of periods to come, changes no decision."""
+    inputs = np.random.default_rng(0).normal(size=(stream.matrix.periods, 4))
     for served, now in _places(stream):
+        other = inputs.copy()
+        other[now:] += 100.0
         losses, variances = np.array(stream.matrix.losses), np.array(stream.matrix.variances)
         rows = np.array(stream.matrix.rows)
         losses[:, now:] *= 17.0
@@ -72,8 +75,8 @@ def is_blind_to_the_future(policy: Policy, stream: Stream) -> None:
         corrupted = LossMatrix(losses, rows, variances, stream.matrix.lead)
         for price in (0.1, 1.0):
             costs = Costs(price * stream.fresh)
-            seen = policy.decide(History(stream.matrix, served, now), costs, now)
-            assert policy.decide(History(corrupted, served, now), costs, now) == seen
+            seen = policy.decide(History(stream.matrix, served, now, inputs=inputs), costs, now)
+            assert policy.decide(History(corrupted, served, now, inputs=other), costs, now) == seen
 
 
 def keeps_what_cannot_be_paid_back(policy: Policy, stream: Stream) -> None:

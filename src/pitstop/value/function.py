@@ -96,29 +96,46 @@ def largest_losses(spec: ModelSpec, rows: int, amounts: Amounts, error_range: fl
 def expected_values(
     spec: ModelSpec, probabilities: ArrayLike, predicted: ArrayLike, amounts: Amounts
 ) -> tuple[Floats, Floats]:
-    """Return the expected worth of each row in currency, and its variance, before the label is known (binary).
+    """Return the expected worth of each row in currency, and its variance, before the label is known.
 
-    With p = P(positive | x): mean = Σ_y p_y V(a, y, x) and variance = Σ_y p_y V² - mean² = p(1-p)(V₁ - V₀)². Holds
-    where the probabilities are calibrated, so under covariate shift and not under concept drift. The variance is that
-    of the outcome alone, without the uncertainty of the calibration. Raises `SpecError` for other tasks and
-    `ColumnValueError` for a probability outside [0, 1].
+    With p = P(positive | x), or for a multiclass task p = P(the predicted class is right | x): mean = p V₁ + (1-p) V₀
+    and variance = p(1-p)(V₁ - V₀)². Holds where the probabilities are calibrated, so under covariate shift and not
+    under concept drift. The variance is that of the outcome alone, without the uncertainty of the calibration. Raises
+    `SpecError` for a regression and `ColumnValueError` for a probability outside [0, 1].
     """
-    if spec.model.task != "binary":
-        msg = f"expected values need the probability of each outcome: a binary task, got {spec.model.task!r}"
-        raise SpecError(msg)
     chance = _numbers(probabilities, "probability")
     outside = (chance < 0.0) | (chance > 1.0)
     if outside.any():
         row = int(np.argmax(outside))
         msg = f"row {row}: got the probability {chance[row]:g}; expected a number from 0 to 1"
         raise ColumnValueError(msg)
-    acted = _is_positive(spec, predicted, "prediction")
-    _same_length(chance.size, acted.size)
-    hit, false_alarm, pass_, miss = _cells(spec, amounts, chance.size)
-    happens, fails = np.where(acted, hit, miss), np.where(acted, false_alarm, pass_)
+    happens, fails = worth_either_way(spec, predicted, amounts)
+    _same_length(chance.size, happens.size)
     mean = chance * happens + (1.0 - chance) * fails
     variance = chance * (1.0 - chance) * np.square(happens - fails)
     return np.asarray(mean, dtype=np.float64), np.asarray(variance, dtype=np.float64)
+
+
+def worth_either_way(spec: ModelSpec, predicted: ArrayLike, amounts: Amounts) -> tuple[Floats, Floats]:
+    """Return what each row's decision is worth if its event happens, and if not, in currency.
+
+    The event is the positive class (binary) or that the predicted class is right (multiclass). Raises `SpecError` for a
+    regression, whose outcomes are not two.
+    """
+    if spec.model.task == "regression":
+        msg = "expected values need the probability of each outcome: a task with classes, got 'regression'"
+        raise SpecError(msg)
+    if spec.model.task == "multiclass":
+        size = _classes(predicted, "prediction").size
+        return _worth(spec.value.correct, amounts, size), _worth(spec.value.wrong, amounts, size)
+    acted = is_positive(spec, predicted)
+    hit, false_alarm, pass_, miss = _cells(spec, amounts, acted.size)
+    return np.where(acted, hit, miss), np.where(acted, false_alarm, pass_)
+
+
+def is_positive(spec: ModelSpec, predicted: ArrayLike) -> NDArray[np.bool_]:
+    """Return which decisions of a binary task act: name the positive class, or are true."""
+    return _is_positive(spec, predicted, "prediction")
 
 
 def value_threshold(spec: ModelSpec) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude
 from pitstop.strategy.matrix import LossMatrix
@@ -54,6 +55,7 @@ class RollingPeriod:
         )
 
 
+@lru_cache(maxsize=8192)
 def replayed_cost(matrix: LossMatrix, every: int | None, release: float) -> float:
     """Return the mean cost per period, in currency, of a cadence on these columns.
 
@@ -62,8 +64,7 @@ def replayed_cost(matrix: LossMatrix, every: int | None, release: float) -> floa
     model was not scored in are left out. No columns: 0.
     """
     periods = matrix.periods
-    # Plain lists: this is a walk of single cells, which numpy makes slower.
-    scaled = (matrix.losses * matrix.scale()).tolist()
+    scaled = matrix.scaled_rows
     fresh = [matrix.freshest(column) for column in range(periods)]
     total, count = [0.0] * periods, [0] * periods
     for start in range((periods + 1) // 2):

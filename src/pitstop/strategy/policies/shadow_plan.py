@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude, in_words
-from pitstop.strategy.staleness import Excess, StalenessCurve, excess_of, fit_curve
+from pitstop.strategy.staleness import PRIOR_MEAN, Excess, StalenessCurve, excess_of, fit_curve
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class ShadowPlan:
-    """Plans over the horizon with a curve learnt from shadows. Fits are sunk, so only the release is weighed."""
+    """Plans over the horizon with a curve learnt from shadows. Fits are sunk, so only the release is weighed.
+
+    `prior_mean` is what the curve leans on before there is evidence (see `staleness.fit_curve`).
+    """
 
     name: str = "shadow_plan"
+    prior_mean: tuple[float, float] = PRIOR_MEAN
 
     def decide(self, history: History, costs: Costs, as_of: int) -> Decision:
         """Return "retrain" where the plan that releases now is the cheaper one."""
-        curve = fit_curve(history.matrix)
+        curve = fit_curve(history.matrix, self.prior_mean)
         excess = excess_of(history.matrix, history.served, curve)
         plan = plan_ahead(curve, excess, history.age, history.remaining, costs.release)
         retrain = costs.release + plan.retrain < plan.keep
@@ -67,8 +71,7 @@ class ShadowPlan:
 
 def plan_ahead(curve: StalenessCurve, excess: Excess, age: int, horizon: int, release: float) -> Plan:
     """Return the costs of the best plans for `horizon` periods from a model that is `age` periods old."""
-    shift = max(0.0, abs(excess.departure) - excess.recent_error)
-    departure = shift if excess.departure > 0 else -shift
+    departure = departure_of(excess)
     fresh = list(accumulate((curve.at(age) for age in range(horizon)), initial=0.0))
     best = [0.0]
     for ahead in range(1, horizon + 1):
@@ -78,3 +81,9 @@ def plan_ahead(curve: StalenessCurve, excess: Excess, age: int, horizon: int, re
     )
     keep = min(stale[k] + (release if k < horizon else 0.0) + best[horizon - k] for k in range(1, horizon + 1))
     return Plan(keep, best[horizon])
+
+
+def departure_of(excess: Excess) -> float:
+    """Return λ: how far the served model lies off the curve, in currency a period, shrunk by one standard error."""
+    shift = max(0.0, abs(excess.departure) - excess.recent_error)
+    return shift if excess.departure > 0 else -shift

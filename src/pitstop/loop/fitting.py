@@ -1,0 +1,119 @@
+"""The candidates of a model: who is asked to fit them, on which rows, and what becomes of a fit that fails."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pitstop.errors import EmptyTableError, TrainingError
+from pitstop.loop.kept import Kept, keep_failure
+from pitstop.loop.models import Models, Predictions
+from pitstop.loop.rowlog import RowLog
+from pitstop.records.identity import artifact_id
+from pitstop.records.spec import ModelSpec
+from pitstop.retraining.trainer import Challenger, parse_recipe, trainer_of
+
+Ints = NDArray[np.int64]
+
+# Folds of the reference before the first release, so that its scores are out of sample.
+FOLDS = 3
+
+
+class Fitting:
+    """The candidates of a model by the period of their fit (0 is the first model)."""
+
+    def __init__(self, spec: ModelSpec, log: RowLog, models: Models | None, first_period: int) -> None:
+        self.spec = spec
+        self.calendar = spec.calendar
+        self.log = log
+        self.models = models
+        self.first_period = first_period
+        self.candidates: dict[int, Challenger] = {}
+        self.digests: dict[str, str] = {}
+        self.fit_rows: dict[int, int] = {}
+
+    def require_labels(self, as_of: int) -> None:
+        """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
+        if self.models is not None and not len(self._training_rows(as_of)):
+            msg = (
+                f"no label is known before {self.calendar.name_instant(as_of)}, so no model can be fitted; "
+                "set a later [replay] start, or name a label time that comes earlier"
+            )
+            raise EmptyTableError(msg)
+
+    def _training_rows(self, as_of: int, recipe: str = "") -> Ints:
+        """Return the rows of a recipe (empty: the policy's)."""
+        chosen = parse_recipe(recipe or self.spec.policy.recipe)
+        return np.flatnonzero(chosen.mask(self.log.at, self.log.label_at, self.calendar, as_of))
+
+    def _ask(self, number: int, as_of: int, chain: str, recipe: str = "") -> Kept:
+        """Have the candidate of a period fitted in the background, by a recipe (empty: the policy's)."""
+        assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
+        rows = self._training_rows(as_of, recipe)
+        self.candidates[number] = self._challenge(as_of, chain, len(rows), recipe)
+        self.fit_rows[number] = len(rows)
+        self.models.ask(self.candidates[number], self.log.features(rows, label=True))
+        return self._challenger(self.candidates[number])
+
+    def _challenge(self, as_of: int, chain: str, rows: int, recipe: str = "") -> Challenger:
+        return Challenger.of(
+            at=as_of,
+            recipe=parse_recipe(recipe or self.spec.policy.recipe),
+            rows=rows,
+            rows_digest=artifact_id("rows", chain),
+            trainer=trainer_of(self.spec.trainer),
+            section=self.spec.trainer,
+            caused_by=(self.spec.id,),
+        )
+
+    def _challenger(self, challenger: Challenger) -> Kept:
+        return Kept("challenger", challenger.id, challenger.at, challenger.caused_by, challenger.to_json())
+
+    def _cross_fit(self, as_of: int, chain: str) -> None:
+        """Score every row before the first release by a model that was fitted on other windows."""
+        assert self.models is not None  # noqa: S101 - begin() has looked; for the type checker
+        recipe = parse_recipe("all")
+        usable = recipe.mask(self.log.at, self.log.label_at, self.calendar, as_of)
+        fold = self.calendar.window_of(self.log.at) % FOLDS
+        names = []
+        for part in range(FOLDS):
+            rows = np.flatnonzero(usable & (fold != part))
+            challenger = self._challenge(as_of, f"{chain}|fold {part}", len(rows))
+            names.append(challenger.id)
+            self.models.ask(challenger, self.log.features(rows, label=True))
+        for part, name in enumerate(names):
+            held_out = np.flatnonzero(fold == part)
+            if len(held_out):
+                self._set_fresh(held_out, self.models.predict(name, self.log.features(held_out)))
+
+    def _score_logged(self) -> None:
+        """Take the logged predictions as out of sample: Pitstop did not train this model."""
+        everything = np.arange(len(self.log), dtype=np.int64)
+        self.log.fresh_score.values[everything] = self.log.served_score.values
+        self.log.fresh_class.values[everything] = self.log.served_class.values
+
+    def _set_fresh(self, rows: Ints, found: Predictions) -> None:
+        self.log.fresh_score.values[rows] = found.scores
+        self.log.fresh_class.values[rows] = found.decided
+
+    def _finish(self, number: int) -> None:
+        assert self.models is not None  # noqa: S101 - as above
+        candidate = self.candidates[number]
+        self.digests[candidate.id] = self.models.model(candidate.id).digest
+
+    def wait(self) -> None:
+        """Wait for fits that still run and keep those that end well: none may be asked for again on other labels."""
+        if self.models is None:
+            return
+        self.models.wait()
+        for number, item in self.candidates.items():
+            if item.id not in self.digests and self.models.ended_well(item.id):
+                self._finish(number)
+
+    def _settle(self, as_of: int, kept: list[Kept]) -> None:
+        """Wait for fits still running; a failed one leaves a record and no candidate."""
+        for number in [number for number, item in self.candidates.items() if item.id not in self.digests]:
+            try:
+                self._finish(number)
+            except TrainingError as error:
+                kept.append(keep_failure(self.candidates.pop(number), as_of, error))

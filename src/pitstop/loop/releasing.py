@@ -1,0 +1,165 @@
+"""What may be done with a candidate: put in shadow, asked, admitted, promoted, held up, withdrawn, given up, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pitstop.errors import TrainingError
+from pitstop.loop.duels import LEAST_BOUND, Duel
+from pitstop.loop.fitting import Fitting
+from pitstop.loop.gatekeeping import Gate, Held, keep_refusal, keep_withdrawal
+from pitstop.loop.kept import Kept, keep_failure
+from pitstop.loop.models import Models, Predictions
+from pitstop.loop.rowlog import RowLog
+from pitstop.records.spec import ModelSpec
+from pitstop.releases import ReleaseTimeline
+from pitstop.retraining.comparison import PairedTest
+
+# A shadow that proves nothing in this many periods is given up, as is a release that is held up: the next is newer.
+SHADOW_PERIODS = 3
+
+
+class Releasing(Fitting):
+    """The timeline of releases, the running tests, and every step that changes one of them."""
+
+    def __init__(
+        self, spec: ModelSpec, log: RowLog, models: Models | None, first_period: int, gate: Gate | None
+    ) -> None:
+        super().__init__(spec, log, models, first_period)
+        self.gate = gate
+        self.held: Held | None = None
+        self.timeline = ReleaseTimeline()
+        self.champion = 0
+        self.released_at: tuple[int, ...] = ()
+        self.recipe_test: PairedTest | None = None
+        self.duels: tuple[Duel, ...] = ()
+
+    def _hear(self, numbers: Sequence[int], rows: pa.Table, as_of: int, kept: list[Kept]) -> dict[int, Predictions]:
+        """Return what candidates say of rows. One whose answer cannot be used is given up.
+
+        Raises `TrainingError` where it is the champion's: then nobody serves, and that must not go unnoticed.
+        """
+        assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
+        found = {}
+        for number in dict.fromkeys(numbers):
+            try:
+                found[number] = self.models.predict(self.candidates[number].id, rows)
+            except TrainingError as error:
+                if number == self.champion:
+                    raise
+                self._give_up(number, as_of, error, kept)
+        return found
+
+    def _give_up(self, number: int, as_of: int, error: TrainingError, kept: list[Kept]) -> None:
+        """Record that a candidate's predictions cannot be used, and end its tests; it stays only if it has served."""
+        item = self.candidates[number]
+        if self.held is not None and self.held.number == number:
+            self._withdraw(as_of, (item.id,), "its predictions cannot be used", kept)
+        self._retire_shadow(number, as_of, (item.id,), "its predictions cannot be used")
+        self.duels = tuple(duel for duel in self.duels if duel.other != number)
+        served = {release.model for release in self.timeline.releases if release.stage == "champion"}
+        kept.append(keep_failure(item, as_of, error, scoring=True))
+        if item.id not in served:
+            del self.candidates[number]
+
+    def _shadow(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
+        """Let a candidate score beside the champion, and start the test that would make it the champion."""
+        item, now = self.candidates[number], self.calendar.period_at(as_of) - self.first_period
+        self.timeline = self.timeline.shadow(as_of, item.id, item.rows, (*caused_by, item.id), why)
+        self.duels = (*self.duels, Duel("shadow", number, now, PairedTest(self.spec.policy.alpha, LEAST_BOUND)))
+
+    def _make_way(self, as_of: int, caused_by: tuple[str, ...], kept: list[Kept]) -> None:
+        """Retire a shadow and withdraw a release that is held up: a newer challenger takes their place."""
+        why = "a newer challenger takes its place"
+        for duel in self.duels:
+            if duel.kind == "shadow":
+                self._retire_shadow(duel.other, as_of, caused_by, why)
+        self.duels = tuple(duel for duel in self.duels if duel.kind != "shadow")
+        self._withdraw(as_of, caused_by, why, kept)
+
+    def _admit(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str, kept: list[Kept]) -> bool:
+        """Promote a candidate, unless a pack that binds objects: then hold it, with one record, and touch nothing."""
+        if self.gate is None:
+            self._promote(number, as_of, caused_by, why)
+            return True
+        candidate = self.candidates[number]
+        verdict = self.gate.judge(candidate.id, as_of, (*kept, *self._releases(0)))
+        if verdict.admitted:
+            self._promote(number, as_of, (*caused_by, *verdict.causes), why + verdict.words)
+            return True
+        refusal = keep_refusal(candidate.id, as_of, (*caused_by, candidate.id), verdict)
+        kept.append(refusal)
+        now = self.calendar.period_at(as_of) - self.first_period
+        self.held = Held(number, now, refusal.id, caused_by, why, verdict.sentence)
+        return False
+
+    def _ask_again(self, as_of: int, kept: list[Kept]) -> bool:
+        """Promote the candidate that is held up where nothing stands in its way any more; give it up in the end."""
+        held = self.held
+        if held is None:
+            return False
+        now = self.calendar.period_at(as_of) - self.first_period
+        if now - held.since > SHADOW_PERIODS:
+            self._withdraw(as_of, (), f"held up for more than {SHADOW_PERIODS} periods", kept)
+            return False
+        words, causes = "", (*held.caused_by, held.refusal)
+        if self.gate is not None:
+            verdict = self.gate.judge(self.candidates[held.number].id, as_of, (*kept, *self._releases(0)))
+            if not verdict.admitted:
+                return False
+            words, causes = verdict.words, (*causes, *verdict.causes)
+        self.held = None
+        self._promote(held.number, as_of, causes, held.why + words)
+        return True
+
+    def _withdraw(self, as_of: int, caused_by: tuple[str, ...], why: str, kept: list[Kept]) -> None:
+        """Give up the release that is held up, if there is one, with a record of why."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        model = self.candidates[held.number].id
+        kept.append(keep_withdrawal(model, as_of, (held.refusal, *caused_by), why))
+        self._retire_shadow(held.number, as_of, (held.refusal, *caused_by), why)
+
+    def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
+        """Make a candidate the champion and arm the test that would bring the old one back."""
+        candidate = self.candidates[number]
+        self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)
+        now = self.calendar.period_at(as_of) - self.first_period
+        self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, LEAST_BOUND)),)
+        self.champion = number
+        self.released_at = (*self.released_at, now)
+        self.recipe_test = None
+
+    def _go_back(self, as_of: int, caused_by: tuple[str, ...], why: str, kept: list[Kept]) -> None:
+        """Roll the champion back. Never held up: it makes the harm smaller.
+
+        What was proven, or was being proven, against the champion is so no more. Raises `ReleaseError` where there is
+        no good version to go to.
+        """
+        timeline = self.timeline.roll_back(as_of, caused_by, why)
+        gone = "the champion that it was compared with was rolled back"
+        self._withdraw(as_of, caused_by, gone, kept)
+        for duel in self.duels:
+            if duel.kind == "shadow":
+                self._retire_shadow(duel.other, as_of, caused_by, gone)
+        self.timeline = self.timeline.roll_back(as_of, caused_by, why)
+        back = timeline.champion
+        numbers = {candidate.id: number for number, candidate in self.candidates.items()}
+        self.champion = numbers[back.model] if back else self.champion
+        self.duels = ()
+        self.recipe_test = None
+
+    def _retire_shadow(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
+        model = self.candidates[number].id
+        for version, release in self.timeline.versions.items():
+            if release.model == model and release.stage == "shadow":
+                self.timeline = self.timeline.retire(as_of, version, caused_by, why)
+
+    def _releases(self, before: int) -> tuple[Kept, ...]:
+        return tuple(
+            Kept("release", release.id, release.at, release.caused_by, release.to_json())
+            for release in self.timeline.releases[before:]
+        )

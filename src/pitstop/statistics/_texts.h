@@ -1,0 +1,176 @@
+/* The second half of `_kernels.c`, which includes it: texts without a dictionary, and rows that repeat another one. */
+
+/* --- texts: Arrow's int32 offsets and bytes, without a dictionary --- */
+
+/* A text as two words of eight bytes and its length, which up to 16 bytes say all: its first eight (zeros behind where it
+ * is shorter) and its last eight (the same where it is shorter). */
+struct text {
+    const uint8_t *bytes;
+    uint64_t head, tail;
+    int32_t length;
+};
+
+/* One known word in an open-addressing table; an empty slot has length -1. */
+struct word {
+    struct text text;
+    int32_t cell;
+};
+
+static inline uint64_t mix(uint64_t x) { /* the finaliser of SplitMix64 (Steele, Lea, Flood 2014) */
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* The text at offsets[at]. Nothing at or after `end` is read. */
+static inline struct text text_at(const int32_t *offsets, const uint8_t *data, const uint8_t *end, int64_t at) {
+    struct text text = {data + offsets[at], 0, 0, offsets[at + 1] - offsets[at]};
+    if (text.length > 8) {
+        memcpy(&text.head, text.bytes, 8);
+        memcpy(&text.tail, text.bytes + text.length - 8, 8);
+        return text;
+    }
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (end - text.bytes >= 8) { /* two shifts, because one by 64 is not defined */
+        memcpy(&text.head, text.bytes, 8);
+        const int unused = 4 * (8 - text.length);
+        text.head = text.head << unused << unused >> unused >> unused;
+        text.tail = text.head;
+        return text;
+    }
+#else
+    (void)end;
+#endif
+    memcpy(&text.head, text.bytes, (size_t)text.length);
+    text.tail = text.head;
+    return text;
+}
+
+static inline uint64_t hash_of(const struct text *text) {
+    uint64_t hash = text->head * 0x9e3779b97f4a7c15u + text->tail + (uint64_t)text->length;
+    for (int32_t at = 8; at < text->length - 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, text->bytes + at, 8);
+        hash = (hash ^ hash >> 29 ^ word) * 0xbf58476d1ce4e5b9u;
+    }
+    hash = (hash ^ hash >> 32) * 0x94d049bb133111ebu;
+    return hash ^ hash >> 29;
+}
+
+static inline int same(const struct text *a, const struct text *b) {
+    return a->head == b->head && a->tail == b->tail && a->length == b->length &&
+           (a->length <= 16 || !memcmp(a->bytes + 8, b->bytes + 8, (size_t)a->length - 16));
+}
+
+/* Writes the hash of each of `n` texts; a null has the hash 1. `data_size`: bytes that `data` has. */
+EXPORT void pitstop_hash_texts(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
+                               int64_t offset, int64_t n, uint64_t *hashes) {
+    for (int64_t i = 0; i < n; i++) {
+        const struct text text = text_at(offsets, data, data + data_size, i);
+        hashes[i] = present(validity, offset + i) ? hash_of(&text) : 1;
+    }
+}
+
+/* Puts `n` different words with their cells into table[slots], a power of two above n that holds only empty slots. */
+EXPORT void pitstop_words(const int32_t *offsets, const uint8_t *data, int64_t data_size, const int32_t *cells, int64_t n,
+                          struct word *table, int64_t slots) {
+    for (int64_t i = 0; i < n; i++) {
+        const struct word word = {text_at(offsets, data, data + data_size, i), cells[i]};
+        int64_t at = (int64_t)(hash_of(&word.text) & (uint64_t)(slots - 1));
+        while (table[at].text.length >= 0) at = (at + 1) & (slots - 1);
+        table[at] = word;
+    }
+}
+
+/* Writes the cell of each of `n` texts: a known word's, `unknown` for another one, `absent` for a null. */
+EXPORT void pitstop_cells(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
+                          int64_t offset, int64_t n, const struct word *table, int64_t slots, int32_t unknown,
+                          int32_t absent, int32_t *cells) {
+    for (int64_t i = 0; i < n; i++) {
+        cells[i] = absent;
+        if (!present(validity, offset + i)) continue;
+        const struct text text = text_at(offsets, data, data + data_size, i);
+        int64_t at = (int64_t)(hash_of(&text) & (uint64_t)(slots - 1));
+        while (table[at].text.length >= 0 && !same(&table[at].text, &text)) at = (at + 1) & (slots - 1);
+        cells[i] = table[at].text.length >= 0 ? table[at].cell : unknown;
+    }
+}
+
+/* Adds `n` texts to counts[windows][stride]: a known word to its cell, another one to `unknown`, a null to the last. */
+EXPORT void pitstop_texts(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
+                          int64_t offset, int64_t n, const struct word *table, int64_t slots, int32_t unknown,
+                          const int32_t *window, int64_t stride, int64_t *counts) {
+    int32_t cells[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t left = n - start, many = left < BLOCK ? left : BLOCK;
+        pitstop_cells(offsets + start, data, data_size, validity, offset + start, many, table, slots, unknown,
+                      (int32_t)stride - 1, cells);
+        pitstop_codes(cells, NULL, 0, many, (int32_t)stride, NULL, window ? window + start : NULL, stride, counts);
+    }
+}
+
+/* --- rows that repeat another one of their window --- */
+
+/* Folds a column into the hash of each row in rows[n] (all where it is NULL). Nulls and NaN are one value, and both zeros. */
+EXPORT void pitstop_hash_numbers(const double *values, const uint8_t *validity, int64_t offset, const int32_t *rows,
+                                 int64_t n, uint64_t *hashes) {
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = rows ? rows[i] : i;
+        const double value = values[at] + 0.0;
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        if (value != value || !present(validity, offset + at)) bits = 0x7ff8000000000000u;
+        hashes[i] = mix((hashes[i] ^ bits) + 0x9e3779b97f4a7c15u);
+    }
+}
+
+/* The same for a column of codes, each of which stands for the word by_code[code]; a null for the word 1. */
+EXPORT void pitstop_hash_codes(const int32_t *codes, const uint8_t *validity, int64_t offset, const int32_t *rows,
+                               int64_t n, const uint64_t *by_code, uint64_t *hashes) {
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = rows ? rows[i] : i;
+        const uint64_t word = present(validity, offset + at) ? by_code[codes[at]] : 1;
+        hashes[i] = mix((hashes[i] ^ word) + 0x9e3779b97f4a7c15u);
+    }
+}
+
+/* A place in the region of a window: region[w] to region[w + 1], which a window's rows share with no others. So rows that
+ * come in order of their windows are looked up in memory that is near. */
+static inline int64_t place_of(uint64_t hash, const int64_t *region) {
+    return region[0] + (int64_t)((hash >> 32) * (uint64_t)(region[1] - region[0]) >> 32);
+}
+
+/* Keeps the rows whose hash may not be the only one of its window: rows[i] and hashes[i] move to the front; returns how
+ * many. `seen` has a zero for each place, and a window's region has a place at least. A row alone in its place repeats
+ * nothing. `window` (or NULL) is indexed by row. */
+EXPORT int64_t pitstop_sift(uint64_t *hashes, int32_t *rows, int64_t n, const int32_t *window, const int64_t *region,
+                            uint8_t *seen) {
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = place_of(hashes[i], region + (window ? window[rows[i]] : 0));
+        seen[at] = (uint8_t)(seen[at] * 2 + 1) & 3;
+    }
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t hash = hashes[i];
+        const int32_t row = rows[i];
+        hashes[kept] = hash;
+        rows[kept] = row;
+        kept += seen[place_of(hash, region + (window ? window[row] : 0))] == 3;
+    }
+    return kept;
+}
+
+/* Adds to repeats[windows] the rows that have the hash of an earlier one of their window. `seen` has a zero for each place,
+ * and a window's region has more places than it has rows here. */
+EXPORT void pitstop_repeats(const uint64_t *hashes, const int32_t *rows, int64_t n, const int32_t *window,
+                            const int64_t *region, uint64_t *seen, int64_t *repeats) {
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t w = window ? window[rows[i]] : 0;
+        const uint64_t hash = hashes[i] ? hashes[i] : 1; /* 0 is an empty place */
+        int64_t at = place_of(hash, region + w);
+        while (seen[at] && seen[at] != hash)
+            if (++at == region[w + 1]) at = region[w];
+        repeats[w] += seen[at] != 0;
+        seen[at] = hash;
+    }
+}
