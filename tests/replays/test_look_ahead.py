@@ -86,7 +86,7 @@ def test_a_history_cut_at_a_day_gives_the_same_until_then(
     assert other.artifacts == whole[:count]
     # Where a period opens on that very day, its opening belongs to the next window, which the cut file does not have.
     assert all(item[2] == instant(day) for item in whole[count:])
-    openings = {"decision", "challenger", "comparison", "release", "baseline", "transaction"}
+    openings = {"decision", "challenger", "comparison", "release", "baseline", "transaction", "appraisal"}
     assert {item[1] for item in whole[count:]} <= openings
     mine, full = known_then(other.document, day), known_then(small.document, day)
     assert all(full[name][: len(ids)] == ids for name, ids in mine.items())

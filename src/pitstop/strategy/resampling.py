@@ -33,10 +33,29 @@ class Saving:
     sure: float
 
 
+def block_length(count: int) -> int:
+    """Return how many neighbouring windows are drawn together: the cube root of their number."""
+    return max(1, round(float(count) ** (1 / 3)))
+
+
+def _widened(critical: float, count: int) -> float:
+    """Return a normal critical value as that of Student's law with a degree of freedom for each block but one.
+
+    The spread is estimated from few blocks, and the bootstrap takes it for known: with 24 blocks, twenty equal
+    schedules had one that was called surely better in 18% of runs instead of 10%.
+    """
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - heavy, and only a backtest asks for it
+
+    blocks = count / block_length(count)
+    if blocks <= 2.0:
+        return float("inf")
+    return float(stdtrit(blocks - 1.0, ndtr(critical)) * np.sqrt(blocks / (blocks - 1.0)))
+
+
 def resampled(windows: Floats, seed: int, draws: int = DRAWS) -> Floats:
     """Return totals of resampled windows, shape (draws, schedules), for losses of shape (schedules, windows)."""
     count = windows.shape[1]
-    length = max(1, round(count ** (1 / 3)))
+    length = block_length(count)
     pieces = -(-count // length)
     draw = np.random.default_rng(seed)
     starts = draw.integers(0, count, (draws, pieces))
@@ -67,9 +86,11 @@ def savings(windows: Floats, fixed: Floats, incumbent: int, seed: int, draws: in
     wide = errors > 1e-12 * max(1.0, float(np.abs(costs).max()))
     studentised = np.zeros_like(drawn)
     studentised[:, wide] = (drawn - means)[:, wide] / errors[wide]
-    critical = float(np.quantile(studentised.max(axis=1), LEVEL)) if wide.any() else 0.0
+    critical = _widened(float(np.quantile(studentised.max(axis=1), LEVEL)), windows.shape[1]) if wide.any() else 0.0
     found = []
     for place, mean in enumerate(means.tolist()):
         low, high = interval(drawn[:, place])
-        found.append(Saving(mean, low, high, mean - critical * float(errors[place])))
+        error = float(errors[place])
+        # Without spread nothing is taken off, however few the windows.
+        found.append(Saving(mean, low, high, mean - (critical * error if error else 0.0)))
     return tuple(found)
