@@ -8,6 +8,7 @@ does to the bill, not what it would have done to the decisions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class Saving:
 
 def block_length(count: int) -> int:
     """Return how many neighbouring windows are drawn together: the cube root of their number."""
-    return max(1, round(float(count) ** (1 / 3)))
+    return max(1, round(math.cbrt(count)))
 
 
 def _widened(critical: float, count: int) -> float:
