@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from pitstop.detection.exchangeability import lag_one, rate, wave
 
+ONE = np.ones(1)
+
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.floats(0.1, 10))
 def test_an_interval_holds_its_mean(counts: list[int], months: float) -> None:
@@ -38,17 +40,27 @@ def test_the_correlation_of_neighbours_is_found_and_its_limit_lies_below(lag: fl
     z = rng.standard_normal((90, 200))
     for t in range(1, 90):
         z[t] = lag * z[t - 1] + np.sqrt(1 - lag**2) * z[t]
-    each = [lag_one(z[:, [column]]) for column in range(200)]
+    each = [lag_one([z[:, [column]]], ONE) for column in range(200)]
     assert np.mean([item.value for item in each]) == pytest.approx(lag, abs=0.04)
     assert np.mean([item.low <= lag for item in each]) >= 0.9
+
+
+def test_streams_that_differ_narrow_the_limit_and_copies_of_one_do_not() -> None:
+    rng = np.random.default_rng(4)
+    streams = [rng.standard_normal((90, 1)) for _ in range(9)]
+    alone, copies = lag_one(streams[:1], ONE), lag_one(streams[:1] * 9, np.ones(9))
+    assert copies.low == pytest.approx(alone.low)
+    many = lag_one(streams, np.ones(9))
+    assert many.value - many.low < (alone.value - alone.low) / 2
+    assert lag_one([streams[0], streams[1]], np.array([1.0, 0.0])).value == pytest.approx(alone.value)
 
 
 def test_windows_without_rows_and_columns_that_never_move_do_not_count() -> None:
     rng = np.random.default_rng(2)
     z = rng.standard_normal((60, 1))
     z[5] = np.nan
-    assert lag_one(np.hstack([z, np.ones((60, 1))])) == lag_one(z)
-    assert lag_one(np.ones((60, 2))).low < 0
+    assert lag_one([np.hstack([z, np.ones((60, 1))])], ONE) == lag_one([z], ONE)
+    assert lag_one([np.ones((60, 2))], ONE).low < 0
 
 
 def test_a_wave_is_found_and_none_where_there_is_none() -> None:

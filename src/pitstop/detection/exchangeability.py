@@ -7,6 +7,7 @@ a reference is from that.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,25 +58,45 @@ def rate(counts: Floats, months: float) -> Rate:
     return Rate(total / spent, low, float(gammaincinv(seen + 1, 0.975)) / time)
 
 
-def lag_one(scores: Floats) -> Lag:
-    """Return the mean over columns of the correlation of neighbouring windows; `scores` float64[m, I], oldest first.
+def lag_one(streams: Sequence[Floats], weights: Floats) -> Lag:
+    """Return the weighted mean over streams of the correlation of neighbouring windows.
 
-    NaN stands for a window without rows; pairs that lack one are left out. The bias -(1 + 3 r) / m is taken off
-    (Kendall, Biometrika 41, 1954). The limit is that of a single column: columns of a stream say nearly the same.
+    `streams` are scores float64[m, I], oldest first, of the same windows; NaN stands for a window without rows, and
+    pairs that lack one are left out. `weights` float64[streams]. The bias -(1 + 3 r) / m is taken off (Kendall,
+    Biometrika 41, 1954). Columns of one stream say nearly the same and count once. Streams count as often as they
+    differ: two estimates of r correlate like the square of the series' own correlation (Bartlett's formula).
     """
+    found = [(_lag(scores), _series(scores), weight) for scores, weight in zip(streams, weights, strict=True)]
+    known = [(lag, series, weight) for lag, series, weight in found if lag is not None]
+    if not known:
+        return Lag(0.0, -1.0)
+    share = np.array([weight for _, _, weight in known]) / sum(weight for _, _, weight in known)
+    value = float(np.clip(share @ np.array([lag[0] for lag, _, _ in known]), -_MOST, _MOST))
+    size = float(share @ np.array([lag[1] for lag, _, _ in known]))
+    alike = np.atleast_2d(np.corrcoef(np.stack([series for _, series, _ in known]))) ** 2
+    # The variance (1 - r^2) / m of r is 1 / (m (1 - r^2)) for artanh r, whose law is less skew.
+    error = math.sqrt(float(share @ alike @ share) / (max(size, 1.0) * (1 - value**2)))
+    return Lag(value, math.tanh(math.atanh(value) - _NORMAL_95 * error))
+
+
+def _lag(scores: Floats) -> tuple[float, float] | None:
+    """Return the correlation of neighbours, mean over the columns that move, and how many pairs it is from."""
     columns = scores[:, np.nanstd(scores, axis=0) > 0] if len(scores) > 2 else scores[:, :0]
     if columns.shape[1] == 0:
-        return Lag(0.0, -1.0)
+        return None
     centred = columns - np.nanmean(columns, axis=0)
     both = np.isfinite(centred[1:]) & np.isfinite(centred[:-1])
     products = np.where(both, centred[1:] * centred[:-1], 0.0).sum(axis=0)
     pairs = both.sum(axis=0)
     raw = products / np.maximum(pairs, 1) / np.nanvar(columns, axis=0)
     size = float(pairs.mean())
-    value = float(np.clip((raw.mean() + 1 / max(size, 1.0)) / (1 - 3 / max(size, 4.0)), -_MOST, _MOST))
-    # The variance (1 - r^2) / m of r is 1 / (m (1 - r^2)) for artanh r, whose law is less skew.
-    error = 1 / math.sqrt(max(size, 1.0) * (1 - value**2))
-    return Lag(value, math.tanh(math.atanh(value) - _NORMAL_95 * error))
+    return float((raw.mean() + 1 / max(size, 1.0)) / (1 - 3 / max(size, 4.0))), size
+
+
+def _series(scores: Floats) -> Floats:
+    """Return the scores of the column that moves most, 0 where there are none: what a stream is compared by."""
+    filled = np.nan_to_num(scores)
+    return np.asarray(filled[:, int(np.argmax(filled.std(axis=0)))] if filled.shape[1] else np.zeros(len(filled)))
 
 
 def wave(scores: Floats, weights: Floats, seed: int = 0, draws: int = 499) -> Wave:

@@ -284,6 +284,7 @@ def _spark_errors(source: Any) -> Iterator[None]:
         yield
     except PitstopError:
         raise
+    # PySpark, py4j and the sockets between them raise classes of their own, with no base in common but this one.
     except Exception as error:
         condition = _condition(error)
         first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -161,24 +161,23 @@ def _alarms(fit: Fit, table: Table, watched: int) -> Counter[str]:
 
 def _correlation(watch: Watch, streams: tuple[Stream, ...]) -> tuple[Lag, float]:
     """Return the lag-one correlation of some streams' scores, weighted as the budget is, and the mean kappa paid."""
-    layout, lags, kappas, weights = watch.panel.layout, [], [], []
+    layout, scores, kappas, weights = watch.panel.layout, [], [], []
     names = {stream.name for stream in streams}
     for place, stream in enumerate(layout.streams):
         columns = np.arange(layout.starts[place], layout.starts[place + 1])
         columns = columns[watch.panel.healthy.ranked[columns] > 0]
         if stream.name in names and len(columns):
-            lags.append(lag_one(watch.panel.history[:, columns]))
+            scores.append(watch.panel.history[:, columns])
             kappas.append(float(watch.panel.healthy.spread[columns].mean()))
             weights.append(stream.weight)
     for _, detector in watch.volumes:
         if detector.stream.name in names:
-            lags.append(lag_one(detector.scores[:, np.newaxis]))
+            scores.append(detector.scores[:, np.newaxis])
             kappas.append(1.0)
             weights.append(detector.stream.weight)
-    if not lags:
+    if not scores:
         return Lag(0.0, -1.0), 1.0
-    mean = Lag(*(float(np.average([getattr(lag, side) for lag in lags], weights=weights)) for side in ("value", "low")))
-    return mean, float(np.average(kappas, weights=weights))
+    return lag_one(scores, np.array(weights)), float(np.average(kappas, weights=weights))
 
 
 def _judged(spec: ModelSpec, families: list[Family], found: Wave, m: int) -> tuple[list[str], list[str]]:
