@@ -18,13 +18,16 @@ OLDEST_PYTHON = "3.11"
 PROJECT = "pyproject.toml"
 # `dev` comes first, and the others are constrained by it: one version of a package in all of them.
 SAME_AS_DEV = ("--constraint", "requirements/dev.txt")
+# The tests cover the service, so that their environment has what it needs; `run` stays small.
+SERVICE = ("--extra", "server", "--extra", "notify")
 LOCKS: dict[str, tuple[str, ...]] = {
-    "dev": (PROJECT, "--group", "test", "--group", "lint", "--group", "build"),
+    "dev": (PROJECT, *SERVICE, "--group", "test", "--group", "lint", "--group", "build"),
     "run": (PROJECT, *SAME_AS_DEV),
+    "contract": (PROJECT, *SERVICE, "--group", "test", "--group", "contract", *SAME_AS_DEV),
     "spark": (PROJECT, "--extra", "spark", *SAME_AS_DEV),
     "build": ("--group", "build", *SAME_AS_DEV),
     "compiler": ("--group", "compiler", *SAME_AS_DEV),
-    "oldest": (PROJECT, "--group", "test", "--group", "build", "--resolution", "lowest-direct"),
+    "oldest": (PROJECT, *SERVICE, "--group", "test", "--group", "build", "--resolution", "lowest-direct"),
 }
 
 

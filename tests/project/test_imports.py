@@ -13,6 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # Only modules that need them may load these, and `import pitstop` is not one of them.
 HEAVY = ("sklearn", "scipy", "pandas", "polars", "duckdb", "joblib", "sqlalchemy", "typer", "rich", "cryptography")
 OPTIONAL = ("pandas", "polars", "duckdb", "pyspark", "typst", "ziglang", "pytest", "hypothesis")
+# The extras `server` and `notify`: the packages `service` and `cli` import them where they are used.
+SERVER = (
+    *("starlette", "uvicorn", "uvloop", "httptools", "jinja2", "multipart", "python_multipart", "dbos", "psycopg"),
+    *("authlib", "joserfc", "httpx", "prometheus_client", "apprise"),
+)
 # What numpy and pyarrow need by themselves is about 0.3 s on the machine this was set on; see the report of the test.
 CPU_SECONDS = 1.0
 
@@ -51,6 +56,8 @@ sys.meta_path.insert(0, Absent())
 import pitstop
 count = 0
 for module in pkgutil.walk_packages(pitstop.__path__, "pitstop."):
+    if module.name.startswith("pitstop.service.") and module.name != "pitstop.service.pages":
+        continue  # the service is what the extra `server` is for; the rest must do without it
     if not module.name.rpartition(".")[2].startswith("_"):  # __main__, and the compiled library beside its source
         importlib.import_module(module.name)
         count += 1
@@ -94,5 +101,6 @@ def test_import_takes_less_than_a_second_of_processor_time() -> None:
 
 
 def test_every_module_imports_where_no_optional_package_is() -> None:
-    count = int(run(ALL_MODULES.format(optional=set(OPTIONAL) - {"pytest", "hypothesis"})))
+    absent = {*OPTIONAL, *SERVER} - {"pytest", "hypothesis"}
+    count = int(run(ALL_MODULES.format(optional=absent)))
     assert count >= len(list((ROOT / "src" / "pitstop").glob("*/*.py"))) // 2
