@@ -123,5 +123,9 @@ class UnknownNameError(PitstopError):
     """A name (monitor, policy, trainer, recipe, model) is not registered; the message lists the known ones."""
 
 
+class AccessError(PitstopError):
+    """Somebody may not do what they ask for, or the service may not be opened to others as it is set up."""
+
+
 class ReportError(PitstopError):
     """A report or picture cannot be made from what it was given."""

@@ -24,6 +24,7 @@ from pitstop.cli.run_command import run as run_due
 from pitstop.cli.selftest_command import selftest
 from pitstop.cli.served_command import audit, served
 from pitstop.cli.statement_commands import approve, attest, incident, override
+from pitstop.cli.up_command import up
 from pitstop.cli.value_command import value
 from pitstop.errors import PitstopError
 from pitstop.version import __version__
@@ -58,6 +59,7 @@ _BEGIN, _LIVE, _KNOW, _RECORD = "Begin", "Run a model", "Know what it sees and e
 _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     _BEGIN: {"demo": demo, "init": init, "check": check, "replay": replay, "backtest": backtest, "doctor": doctor},
     _LIVE: {
+        "up": up,
         "run": run_due,
         "log": log,
         "labels": labels,

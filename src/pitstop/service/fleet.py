@@ -1,0 +1,124 @@
+"""The fleet's catalog: what the service itself keeps, beside the homes of its models.
+
+Named steps as in `store.migrations`, so a workspace of an earlier version is brought up to date when it is opened.
+Instants are whole microseconds since 1970 (UTC), lists and objects are JSON texts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pitstop.store.base import Catalog
+from pitstop.store.catalog import SqliteCatalog
+from pitstop.store.migrations import Migration, declared
+
+_BIG, _TEXT = sa.BigInteger, sa.Text
+
+
+def _creates(*names: str) -> Callable[[sa.Connection, sa.MetaData], None]:
+    def apply(connection: sa.Connection, tables: sa.MetaData) -> None:
+        for name in names:
+            tables.tables[name].create(connection)
+
+    return apply
+
+
+def _declare_models(tables: sa.MetaData) -> None:
+    sa.Table(
+        "models",
+        tables,
+        sa.Column("name", _TEXT, primary_key=True),
+        sa.Column("home", _TEXT, nullable=False),
+        sa.Column("spec", _TEXT, nullable=False),
+        sa.Column("base", _TEXT, nullable=False),
+        sa.Column("start", _TEXT, nullable=False),
+        sa.Column("owner", _TEXT, nullable=False),
+        sa.Column("source", _TEXT, nullable=False),
+        sa.Column("labels", _TEXT, nullable=False),
+        sa.Column("every_seconds", _BIG, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+    )
+
+
+def _declare_people(tables: sa.MetaData) -> None:
+    sa.Table(
+        "users",
+        tables,
+        sa.Column("name", _TEXT, primary_key=True),
+        sa.Column("password", _TEXT, nullable=False),
+        sa.Column("roles", _TEXT, nullable=False),
+        sa.Column("epoch", _BIG, nullable=False),
+        sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+    )
+    sa.Table(
+        "api_keys",
+        tables,
+        sa.Column("prefix", _TEXT, primary_key=True),
+        sa.Column("digest", _TEXT, nullable=False),
+        sa.Column("name", _TEXT, nullable=False),
+        sa.Column("roles", _TEXT, nullable=False),
+        sa.Column("models", _TEXT, nullable=False),
+        sa.Column("made_by", _TEXT, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("expires", _BIG, nullable=False),
+        sa.Column("revoked", _BIG),
+    )
+    sa.Table(
+        "sessions",
+        tables,
+        sa.Column("digest", _TEXT, primary_key=True),
+        sa.Column("user", _TEXT, nullable=False),
+        sa.Column("epoch", _BIG, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("expires", _BIG, nullable=False),
+    )
+    sa.Table(
+        "bootstrap",
+        tables,
+        sa.Column("digest", _TEXT, primary_key=True),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("used", _BIG),
+    )
+
+
+FLEET_MIGRATIONS: tuple[Migration, ...] = (
+    Migration("fleet_0001_models", _declare_models, _creates("models")),
+    Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
+)
+FLEET = declared(FLEET_MIGRATIONS)
+
+
+class Fleet:
+    """The catalog of the service, for use by several threads: one of them at a time."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._turn = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Fleet:
+        """Open or make the database file `path`. Raises `StoreError` where it is something else, or newer."""
+        return cls(SqliteCatalog(path, migrations=FLEET_MIGRATIONS))
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that commits when the block ends and rolls back when it raises."""
+        with self._turn, self._catalog.write() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a consistent view of everything committed."""
+        with self._turn, self._catalog.read() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        with self._turn:
+            self._catalog.close()

@@ -1,0 +1,56 @@
+"""`pitstop up`: opens the workspace, puts the parts together, and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from pitstop.errors import StoreError
+from pitstop.service.app import create_app
+from pitstop.service.settings import USUAL_PORT, Settings
+from pitstop.service.workspace import Workspace
+
+# A client that sends nothing must not hold a connection for ever.
+KEEP_ALIVE_SECONDS = 30
+CONNECTIONS = 2_000
+
+
+def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; `announce` is told the address once it answers.
+
+    Raises `StoreError` where the port is taken.
+    """
+    listening = _listen(settings)
+    host, port = listening.getsockname()[:2]
+    config = uvicorn.Config(
+        create_app(workspace, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=10,
+    )
+    announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Return a listening socket: the usual port may be replaced by a free one, one that was asked for may not."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in (settings.port, 0) if settings.port == USUAL_PORT else (settings.port,):
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((settings.host, port))
+            made.listen(1024)
+        except OSError as error:
+            made.close()
+            why = error
+            continue
+        return made
+    msg = f"cannot listen on {settings.host}:{settings.port} ({why.strerror}); choose another port with --port"
+    raise StoreError(msg)
