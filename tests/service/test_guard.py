@@ -73,7 +73,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def client(workspace: Workspace, known: dict[str, Actor] | None = None) -> httpx.AsyncClient:
     app = create_app(workspace, Settings(), authenticator=None if known is None else Nobody(known), pages=PAGES)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE)  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE)
 
 
 def actor(*roles: str, models: frozenset[str] | None = None) -> Actor:
