@@ -9,16 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pitstop.errors import ReleaseError
 from pitstop.integrations.serving import carry_out
 from pitstop.loop.orders import Order
+from pitstop.loop.revisiting import revisit
 from pitstop.records.spec import ModelSpec, RulesSection, ServingSection
 from pitstop.replays.standing import standing_of
 from pitstop.store.home import Home
 
+DAY = 86_400_000_000
 Maker = Callable[..., pa.Table]
 
 
@@ -103,6 +106,28 @@ def test_a_model_fitted_within_a_period_is_not_scored_on_labels_that_it_has_seen
         losses = kept.load_state("small").values["upkeep"]["matrix"]["losses"]  # type: ignore[union-attr]
     assert losses[number][number] is None
     assert losses[number][number + 1] is not None
+
+
+@pytest.mark.parametrize("fitted", ["2024-02-01", "2024-02-05"], ids=["period's start", "within it"])
+def test_a_release_within_a_period_has_a_reference_without_gaps(
+    workshop: Any, quiet: ModelSpec, history: Maker, fitted: str
+) -> None:
+    """The rows of the period were judged by a model that had seen none of their labels, and count."""
+    table, name = history(), f"between-{fitted}"
+    workshop.run(table, quiet, name, fitted)
+    give(workshop, quiet, name, "retrain")
+    workshop.run(table, quiet, name, "2024-02-09")
+    if (2, "champion") not in served(workshop, name):  # it may have been proven in shadow already
+        give(workshop, quiet, name, "release")
+    assert (2, "champion") in served(workshop, name)
+    with Home.open(workshop.folder / name, read_only=True) as kept:
+        found = revisit(kept)
+        newest = kept.artifacts("baseline", "small")[-1].content
+    first, last = found.baseline.windows
+    assert [window.window for window in found.windows][-5:] == list(range(last - 4, last + 1))
+    assert all(window.profile.rows for window in found.windows)
+    assert found.same
+    assert newest["rows"] == int(np.sum((found.log.at >= first * DAY) & (found.log.at < (last + 1) * DAY)))
 
 
 def test_orders_of_a_home_and_of_its_copy_have_the_same_ids(workshop: Any, quiet: ModelSpec, history: Maker) -> None:

@@ -137,6 +137,7 @@ class Loop:
             kept += change.kept
             if change.released:
                 kept += self.books.releases(window, change.kept, self.upkeep.timeline.releases)
+                kept += self.upkeep.judge_so_far(window + 1)
                 kept += self._new_reference(window + 1)
             if self.opens_period(window + 1):
                 kept.append(self._close_period(window, ending))
@@ -162,6 +163,7 @@ class Loop:
         kept = [*rules, *change.kept, *self.books.fits(as_of, self.window, change.kept)]
         if change.released:
             kept += self.books.releases(self.window, change.kept, self.upkeep.timeline.releases)
+            kept += self.upkeep.judge_so_far(self.window)
             kept += self._new_reference(self.window)
         return tuple(kept)
 

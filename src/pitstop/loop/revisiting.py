@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from pitstop.baseline.baseline import Baseline
 from pitstop.errors import BaselineError, StoreError, UnknownNameError
 from pitstop.loop.keeping import restore
@@ -52,10 +50,6 @@ def revisit(home: Home, model: str = "") -> Revisited:
         raise StoreError(msg)
     baseline, log = loop.baseline, loop.log
     before = baseline.windows[1] + 1
-    if spec.trains and before > loop.start:
-        # The period of the baseline had not been closed: no model had been asked about its rows out of sample.
-        later = np.flatnonzero(log.at >= calendar.period_start(calendar.period_at(baseline.at)))
-        log.fresh_class.values[later] = np.nan if spec.model.task == "regression" else None
     champion = loop.upkeep.timeline.champion
     found = fit_reference(
         spec,

@@ -98,7 +98,6 @@ class Upkeep(Releasing):
 
     def _close_column(self, period: int, kept: list[Kept]) -> None:
         """Score all models on the rows labelled in `period`, and the freshest one on those predicted in it."""
-        column = period - self.first_period
         start, end = self.calendar.period_start(period), self.calendar.period_start(period + 1)
         late = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < end))
         # In the order of arrival: the tests bet on one row after the other.
@@ -108,9 +107,7 @@ class Upkeep(Releasing):
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return
         self._settle(self.calendar.period_start(period + 1), kept)
-        # One that was fitted within the period, because a person asked for it, was trained on some of these labels.
-        known = sorted(number for number, item in self.candidates.items() if number <= column and item.at <= start)
-        found = self._hear(known, self.log.features(late), end, kept)
+        found = self._hear(self._fitted_by(start), self.log.features(late), end, kept)
         by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
         self.matrix = self.matrix.with_column(by_row if len(late) else {})
         if not found:
@@ -126,6 +123,36 @@ class Upkeep(Releasing):
             scale = difference_bound(self.spec, self.log, late, found[self.champion], found[fresh])
             test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
             self.recipe_test = test.updated(gap, scale)
+
+    def _fitted_by(self, start: int) -> list[int]:
+        """Return the candidates that can judge a period which starts at `start`, oldest first.
+
+        One that was fitted within the period, because a person asked for it, was trained on some of its labels.
+        """
+        column = self.calendar.period_at(start) - self.first_period
+        return sorted(number for number, item in self.candidates.items() if number <= column and item.at <= start)
+
+    def judge_so_far(self, window: int) -> tuple[Kept, ...]:
+        """Have the freshest model judge the rows of the period that `window` follows, as its end does it in any case.
+
+        A reference that is fitted before the period's column is closed would lack them. The model was fitted by the
+        start of the period, so it has seen none of the labels.
+        """
+        if self.models is None:
+            return ()
+        kept: list[Kept] = []
+        start = self.calendar.period_start(self.calendar.period_at(self.calendar.window_start(window - 1)))
+        as_of = self.calendar.window_start(window)
+        made = self.log.predicted_between(start, as_of)
+        late = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
+        rows = np.union1d(made, late)
+        self._settle(as_of, kept)
+        for number in reversed(self._fitted_by(start)):
+            heard = self._hear([number], self.log.features(rows), as_of, kept)
+            if number in heard:
+                self._set_fresh(rows, heard[number])
+                break
+        return tuple(kept)
 
     def _decide(self, now: int, as_of: int, caused_by: tuple[str, ...]) -> Decision:
         policy = POLICIES.get(self.spec.policy.name if self.models is not None else "debt")
