@@ -51,6 +51,7 @@ def _declare_people(tables: sa.MetaData) -> None:
         tables,
         sa.Column("name", _TEXT, primary_key=True),
         sa.Column("password", _TEXT, nullable=False),
+        sa.Column("subject", _TEXT, nullable=False),
         sa.Column("roles", _TEXT, nullable=False),
         sa.Column("epoch", _BIG, nullable=False),
         sa.Column("active", sa.Boolean, nullable=False),
@@ -87,9 +88,22 @@ def _declare_people(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_logins(tables: sa.MetaData) -> None:
+    sa.Table(
+        "logins",
+        tables,
+        sa.Column("digest", _TEXT, primary_key=True),
+        sa.Column("nonce", _TEXT, nullable=False),
+        sa.Column("verifier", _TEXT, nullable=False),
+        sa.Column("next", _TEXT, nullable=False),
+        sa.Column("expires", _BIG, nullable=False),
+    )
+
+
 FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0001_models", _declare_models, _creates("models")),
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
+    Migration("fleet_0003_logins", _declare_logins, _creates("logins")),
 )
 FLEET = declared(FLEET_MIGRATIONS)
 

@@ -30,7 +30,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Without any of these nobody could log in, and no probe could tell whether the process lives.
-PUBLIC = re.compile(r"/(healthz|readyz|login|login/oidc|login/oidc/callback|setup|static/[A-Za-z0-9._/-]+)\Z")
+PUBLIC = re.compile(
+    r"/(healthz|readyz|login|login/style\.css|login/oidc|login/oidc/callback|setup|static/[A-Za-z0-9._/-]+)\Z"
+)
 INGEST_PATH = re.compile(r"/v1/models/([^/]+)/(predictions|labels|events)\Z")
 INGEST_ROLES = frozenset({INGEST, "data_scientist", "operator"})
 BODY_CAP = 1 << 20
