@@ -33,10 +33,10 @@ def add_one(home: Home, table: Any) -> None:
         tx.add_segment("labels", "m", 1, "b", table)
 
 
-def test_a_home_is_made_once_and_kept(tmp_path: Path) -> None:
-    with Home.open(tmp_path / "new" / "home") as home:
+def test_a_home_is_made_once_and_kept(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         put_one(home)
-    with Home.open(tmp_path / "new" / "home", create=False) as home:
+    with Home.open(home_folder, create=False) as home:
         assert [item.id for item in home.artifacts()] == ["a"]
         assert home.artifact("m", "a").content == {"v": 1}
         assert home.models() == ("m",)
@@ -138,10 +138,10 @@ def test_a_second_writer_is_told_who_is_working(tmp_path: Path) -> None:
         put_one(home)
 
 
-def test_a_reader_sees_what_is_committed_and_changes_nothing(tmp_path: Path) -> None:
-    with Home.open(tmp_path) as home:
+def test_a_reader_sees_what_is_committed_and_changes_nothing(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         put_one(home, "first")
-        with Home.open(tmp_path, read_only=True) as reader:
+        with Home.open(home_folder, read_only=True) as reader:
             with home.transaction() as tx:
                 tx.put_artifact({}, "alarm", "second", 1, [], "m")
                 assert [item.id for item in reader.artifacts()] == ["first"]
@@ -152,8 +152,8 @@ def test_a_reader_sees_what_is_committed_and_changes_nothing(tmp_path: Path) -> 
         assert len(home.checkpoints()) == 0
 
 
-def test_one_transaction_at_a_time(tmp_path: Path) -> None:
-    with Home.open(tmp_path) as home:
+def test_one_transaction_at_a_time(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         with home.transaction() as tx:
             with pytest.raises(StoreError, match="open in this home already"), home.transaction():
                 pass
@@ -286,8 +286,8 @@ def test_a_damaged_key_is_refused(tmp_path: Path) -> None:
         assert len(home.checkpoints()) == 2
 
 
-def test_an_artifact_never_changes(tmp_path: Path) -> None:
-    with Home.open(tmp_path) as home:
+def test_an_artifact_never_changes(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         for _ in range(2):
             with home.transaction() as tx:
                 made = tx.put_artifact({"v": 0.3, "n": [1]}, "alarm", "a", 10, ["b"], "m")
@@ -311,8 +311,8 @@ def test_an_artifact_never_changes(tmp_path: Path) -> None:
             home.artifact("m", "zzz")
 
 
-def test_up_to_leaves_what_was_known_then(tmp_path: Path) -> None:
-    with Home.open(tmp_path) as home:
+def test_up_to_leaves_what_was_known_then(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         with home.transaction() as tx:
             for at in (30, 10, 20):
                 tx.put_artifact({}, "alarm", f"a{at}", at, [], "m")
@@ -321,8 +321,8 @@ def test_up_to_leaves_what_was_known_then(tmp_path: Path) -> None:
         assert home.artifacts("release") == ()
 
 
-def test_signals_keep_missing_numbers_and_the_whole_model(tmp_path: Path) -> None:
-    with Home.open(tmp_path) as home:
+def test_signals_keep_missing_numbers_and_the_whole_model(home_folder: Path) -> None:
+    with Home.open(home_folder) as home:
         with home.transaction() as tx:
             tx.put_signals("m", 1, [("drift", "lead", 0.5, float("nan"), 1.0), ("auc", None, 0.7, 0.6, 0.8)])
         with home.transaction() as tx:

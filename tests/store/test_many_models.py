@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from pitstop.store.home import CATALOG, Home
+from pitstop.store.home import Home
+from pitstop.store.location import CATALOG
 
 QUESTIONS: dict[str, Callable[[Home], Any]] = {
     "profiles": lambda home: home.profiles("m7", "predicted", 1, 3),

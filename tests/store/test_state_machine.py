@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pitstop.errors import StoreError
 from pitstop.store.home import Home
+from pitstop.store.location import Location, open_files, read_location, write_location
 from pitstop.store.segments import SegmentKind
 from pitstop.store.transaction import Transaction
 
@@ -102,9 +104,12 @@ def apply(tx: Transaction, model: Model, operation: Any) -> None:
 class StoreMachine(RuleBasedStateMachine):
     """Transactions that commit, fail or conflict, between openings."""
 
+    place: Callable[[], Location] = staticmethod(Location)
+
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=SHELF if SHELF.is_dir() else None))
+        write_location(self.folder / "home", self.place())
         self.home = Home.open(self.folder / "home")
         self.model = Model()
 
@@ -169,12 +174,8 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_over(self) -> None:
         root = self.folder / "home"
-        found = {
-            path.relative_to(root).as_posix()
-            for top in ("segments", "artifacts")
-            for path in (root / top).rglob("*")
-            if path.is_file()
-        }
+        files = open_files(root, read_location(root))
+        found = {key for top in ("segments", "artifacts") for key in files.keys(top)}
         named = {item.key for kind in KINDS for name in MODELS for item in self.home.segments(kind, name)}
         named |= {f"artifacts/{digest[:2]}/{digest[2:]}" for digest in self.model.files}
         assert found == named
@@ -194,4 +195,12 @@ TestStoreMachine = StoreMachine.TestCase
 def test_the_store_and_the_model_agree_over_long_runs() -> None:
     machine = type("LongStoreMachine", (StoreMachine,), {})
     machine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)  # type: ignore[attr-defined] # made by hypothesis
+    machine.TestCase("runTest").runTest()  # type: ignore[attr-defined] # as above
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["PostgreSQL", "PostgreSQL and S3"])
+def test_the_store_elsewhere_and_the_model_agree(kind: str, new_place: Callable[[str], Location]) -> None:
+    machine = type("ElsewhereMachine", (StoreMachine,), {"place": staticmethod(lambda: new_place(kind))})
+    machine.TestCase.settings = settings(max_examples=6, stateful_step_count=10, deadline=None)  # type: ignore[attr-defined] # made by hypothesis
     machine.TestCase("runTest").runTest()  # type: ignore[attr-defined] # as above

@@ -14,6 +14,7 @@ from pitstop.cli.demo_command import demo
 from pitstop.cli.doctor_command import doctor
 from pitstop.cli.erase_command import erase, hold
 from pitstop.cli.evidence_command import evidence
+from pitstop.cli.home_command import home
 from pitstop.cli.init_command import init
 from pitstop.cli.journal_command import journal
 from pitstop.cli.log_command import labels, log
@@ -67,6 +68,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "retrain": retrain,
         "release": release,
         "rollback": rollback,
+        "home": home,
     },
     _KNOW: {"value": value, "selftest": selftest, "power": power},
     _RECORD: {

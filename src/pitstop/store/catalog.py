@@ -46,20 +46,8 @@ class SqliteCatalog:
         if self._writer is None:
             msg = "this home was opened read-only; open it for writing to change it"
             raise StoreError(msg)
-        with disk_errors("write to the catalog", self._path.parent):
-            transaction = self._writer.begin()
-        try:
-            # Errors of the caller's own block are the caller's: they pass as they are.
+        with in_transaction(self._writer, self._path.parent):
             yield self._writer
-        except BaseException:
-            self._rollback(transaction)
-            raise
-        try:
-            with disk_errors("write to the catalog", self._path.parent):
-                transaction.commit()
-        except BaseException:
-            self._rollback(transaction)
-            raise
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -81,11 +69,6 @@ class SqliteCatalog:
             connection.close()
         self._open = []
         self._engine.dispose()
-
-    def _rollback(self, transaction: sa.RootTransaction) -> None:
-        # SQLite has often rolled back by itself (disk full); the error that brought us here is the one to report.
-        with suppress(sa.exc.SQLAlchemyError):
-            transaction.rollback()
 
     def _connect(self, *, writes: bool) -> sa.Connection:
         connection = self._engine.connect().execution_options(pitstop_writes=writes)
@@ -110,6 +93,24 @@ class SqliteCatalog:
             # The mark is part of the transaction: a catalog has both it and its tables, or neither.
             self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
             migrate(self._writer, migrations)
+
+
+@contextmanager
+def in_transaction(writer: sa.Connection, where: Path | str) -> Iterator[None]:
+    """Commit what the block writes, or roll it back if it raises; `where` is named in errors of the database."""
+    with disk_errors("write to the catalog", where):
+        transaction = writer.begin()
+    try:
+        # Errors of the caller's own block are the caller's: they pass as they are.
+        yield
+        with disk_errors("write to the catalog", where):
+            transaction.commit()
+    except BaseException:
+        # The database has often rolled back by itself (disk full, a broken session); the error that brought us here is
+        # the one to report.
+        with suppress(sa.exc.SQLAlchemyError):
+            transaction.rollback()
+        raise
 
 
 def _prepare(connection: Any, _record: Any) -> None:

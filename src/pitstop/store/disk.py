@@ -32,9 +32,20 @@ _SQLITE_ADVICE = {
     "SQLITE_CORRUPT": "the catalog is damaged: restore the home from a backup",
 }
 
+# Classes of SQLSTATE; the driver gives none where it never reached a server.
+_POSTGRES_ADVICE = {
+    "08": "the database cannot be reached or went away: check that it runs, and run again; nothing of this was kept",
+    "28": "the database refuses this user: check the user in the URL, and PGPASSWORD or ~/.pgpass",
+    "3D": "there is no such database: create it, or choose another one",
+    "42": "the database refuses this: check that this user may create and change tables in the schema",
+    "53": "the database has no room or no connection left: free some and run again; nothing of this step was kept",
+    "57": "the database is stopping or starting: run again when it is up; nothing of this step was kept",
+    "58": "the database cannot use its disk: see its log, and run again; nothing of this step was kept",
+}
+
 
 @contextmanager
-def disk_errors(doing: str, where: Path) -> Iterator[None]:
+def disk_errors(doing: str, where: Path | str) -> Iterator[None]:
     """Raise `StoreError` for every error of the operating system or the database inside the block."""
     try:
         yield
@@ -43,8 +54,15 @@ def disk_errors(doing: str, where: Path) -> Iterator[None]:
         msg = f"cannot {doing} in {where}: {error.strerror or error}; {advice}"
         raise StoreError(msg) from error
     except sa.exc.DBAPIError as error:
-        name = str(getattr(error.orig, "sqlite_errorname", ""))
-        family = "_".join(name.split("_")[:2])
-        advice = _SQLITE_ADVICE.get(family, "if it stays, restore the home from a backup")
-        msg = f"cannot {doing} in {where}: {error.orig}; {advice}"
+        said = str(error.orig).strip().splitlines()
+        msg = f"cannot {doing} in {where}: {said[0] if said else type(error.orig).__name__}; {_database_advice(error)}"
         raise StoreError(msg) from error
+
+
+def _database_advice(error: sa.exc.DBAPIError) -> str:
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    if name:
+        return _SQLITE_ADVICE.get("_".join(name.split("_")[:2]), "if it stays, restore the home from a backup")
+    state = getattr(error.orig, "sqlstate", None)
+    unreached = isinstance(error, sa.exc.OperationalError) and state is None
+    return _POSTGRES_ADVICE.get("08" if unreached else str(state)[:2], "if it stays, restore the home from a backup")

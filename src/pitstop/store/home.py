@@ -6,6 +6,8 @@ segments/         rows, as Parquet: MODEL/WINDOW-KIND-DIGEST.parquet
 artifacts/        models and other files, named by their SHA-256
 keys/             the key that signs the journal, and the one that keeps the keys of subjects (mode 0600)
 tmp/              files that are being written
+home.toml         where the catalog, or segments and artifacts, are kept instead: see `store.location`
+cache/            copies of artifacts that are kept elsewhere
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ import sqlalchemy as sa
 from pitstop.errors import StoreError
 from pitstop.store import artifacts, exporting, subjects
 from pitstop.store.base import Catalog, Files
-from pitstop.store.catalog import SqliteCatalog
 from pitstop.store.disk import disk_errors
-from pitstop.store.files import LocalFiles, make_folder, sync_folder
+from pitstop.store.files import make_folder, sync_folder
 from pitstop.store.home_journal import HOUSE, HomeJournal
 from pitstop.store.keys import SUBJECTS, subjects_key
+from pitstop.store.location import CATALOG, FILE, Location, open_catalog, open_files, read_location
 from pitstop.store.lock import HomeLock
 from pitstop.store.migrations import TABLES
 from pitstop.store.notary import Notary
@@ -37,9 +39,10 @@ from pitstop.store.state import decode_state
 from pitstop.store.subjects import Subject
 from pitstop.store.transaction import SignalRow, Transaction
 
-CATALOG = "catalog.sqlite"
 LOCK = "home.lock"
-_OURS = frozenset({CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm", LOCK, FOLDER, artifacts.FOLDER, "keys", "tmp"})
+OURS = frozenset(
+    {CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm", LOCK, FOLDER, artifacts.FOLDER, "keys", "tmp", FILE, "cache"}
+)
 DEFAULT_CACHE_BYTES = 128 << 20
 
 _SEGMENTS, _PROFILES = TABLES.tables["segments"], TABLES.tables["profiles"]
@@ -109,16 +112,17 @@ class Home(HomeJournal):
         was made by a newer version, or cannot be read or written. `read_only` takes no lock and changes nothing.
         """
         folder = Path(path)
-        _require_home(folder, create=create and not read_only)
+        place = read_location(folder)
+        _require_home(folder, place, create=create and not read_only)
         if read_only:
-            catalog = SqliteCatalog(folder / CATALOG, read_only=True)
-            return cls(folder, catalog, LocalFiles(folder), None, cache_bytes)
+            catalog = open_catalog(folder, place, read_only=True)
+            return cls(folder, catalog, open_files(folder, place), None, cache_bytes)
         with disk_errors("make a home", folder):
             for changed in make_folder(folder):
                 sync_folder(changed)
         lock = HomeLock(folder / LOCK)
         try:
-            home = cls(folder, SqliteCatalog(folder / CATALOG), LocalFiles(folder), lock, cache_bytes)
+            home = cls(folder, open_catalog(folder, place), open_files(folder, place), lock, cache_bytes)
             if lock.crashed:
                 home._sweep()
         except BaseException:
@@ -334,17 +338,17 @@ class Home(HomeJournal):
         self._unswept = False
 
 
-def _require_home(folder: Path, *, create: bool) -> None:
+def _require_home(folder: Path, place: Location, *, create: bool) -> None:
     """Refuse a folder that is not a home and must not become one."""
     with disk_errors("open a home", folder):
         present = {item.name for item in folder.iterdir()} if folder.is_dir() else set()
         if folder.exists() and not folder.is_dir():
             msg = f"{folder} is a file; a home is a folder: choose another path"
             raise StoreError(msg)
-    if CATALOG in present:
+    if CATALOG in present or place.catalog:
         return
     # A crash while a home was being made leaves parts of it, which may be completed.
-    strange = sorted(present - _OURS)
+    strange = sorted(present - OURS)
     if strange:
         msg = f"{folder} is not a Pitstop home: it holds {strange[0]!r} and no {CATALOG}; choose an empty or new folder"
         raise StoreError(msg)

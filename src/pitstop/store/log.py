@@ -17,8 +17,9 @@ from pitstop.store.migrations import TABLES
 
 _JOURNAL, _NODES = TABLES.tables["journal"], TABLES.tables["journal_nodes"]
 _HEAD = TABLES.tables["journal_head"]
+_READ_HEAD = sa.select(_HEAD.c.size, _HEAD.c.peaks)
 # The lock serialises writers on a server database; SQLite has one writer anyway and leaves it out.
-_LOCKED_HEAD = sa.select(_HEAD.c.size, _HEAD.c.peaks).with_for_update()
+_LOCKED_HEAD = _READ_HEAD.with_for_update()
 _SET_HEAD = _HEAD.update().where(_HEAD.c.only == 0)
 _ALL = sa.select(_JOURNAL).order_by(_JOURNAL.c.sequence)
 _INSERT, _INSERT_NODES = _JOURNAL.insert(), _NODES.insert()
@@ -50,9 +51,9 @@ class Note:
     digest: str
 
 
-def read_head(connection: sa.Connection) -> CompactRange:
-    """Return the head, locked until the transaction ends where the database can lock a row."""
-    row = connection.execute(_LOCKED_HEAD).one_or_none()
+def read_head(connection: sa.Connection, *, lock: bool = False) -> CompactRange:
+    """Return the head; with `lock` nobody else moves it until the transaction ends."""
+    row = connection.execute(_LOCKED_HEAD if lock else _READ_HEAD).one_or_none()
     if row is None:
         msg = "the journal's head is missing from the catalog: restore the home from a backup"
         raise StoreError(msg)
@@ -71,7 +72,7 @@ def set_signed(connection: sa.Connection, size: int) -> None:
 
 def append(connection: sa.Connection, notes: Sequence[Note]) -> CompactRange:
     """Append entries in order, with the hashes that later proofs read, and return the new head."""
-    head = read_head(connection)
+    head = read_head(connection, lock=True)
     if not notes:
         return head
     entries = [

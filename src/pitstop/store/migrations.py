@@ -17,6 +17,8 @@ from pitstop.journal.tiles import StoredLevels
 from pitstop.version import __version__
 
 _MIGRATIONS_TABLE = "migrations"
+# Every database sorts text by its bytes, so that reads give the same order on each.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Migration:
 
 
 def _declare_first(tables: sa.MetaData) -> None:
-    big, text, blob = sa.BigInteger, sa.Text, sa.LargeBinary
+    big, text, blob = sa.BigInteger, TEXT, sa.LargeBinary
     sa.Table(
         "segments",
         tables,
@@ -154,10 +156,10 @@ def _declare_subjects(tables: sa.MetaData) -> None:
     sa.Table(
         "subjects",
         tables,
-        sa.Column("lookup", sa.Text, primary_key=True),
-        sa.Column("pseudonym", sa.Text, nullable=False, unique=True),
+        sa.Column("lookup", TEXT, primary_key=True),
+        sa.Column("pseudonym", TEXT, nullable=False, unique=True),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
-        sa.Column("hold", sa.Text),
+        sa.Column("hold", TEXT),
     )
 
 
@@ -165,7 +167,7 @@ def _declare_exports(tables: sa.MetaData) -> None:
     sa.Table(
         "export_places",
         tables,
-        sa.Column("place", sa.Text, primary_key=True),
+        sa.Column("place", TEXT, primary_key=True),
         sa.Column("every", sa.BigInteger, nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),

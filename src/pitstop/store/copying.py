@@ -1,0 +1,208 @@
+"""Copies a home to another place: a backup, the way back from one, or a move to PostgreSQL and object storage.
+
+The copy is of one moment: the catalog is read in one snapshot, and its owner may go on writing. Files come first and
+rows last, in one transaction, so the target holds everything or is still empty and can be tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pitstop.errors import StoreError
+from pitstop.store import log
+from pitstop.store.artifacts import artifact_key
+from pitstop.store.base import Catalog, Files, Staged
+from pitstop.store.disk import disk_errors
+from pitstop.store.files import sync_folder
+from pitstop.store.home import OURS, Home
+from pitstop.store.location import CATALOG, FILE, Location, open_catalog, open_files, read_location, write_location
+from pitstop.store.lock import HomeLock
+from pitstop.store.migrations import TABLES
+
+_SEGMENTS, _FILES, _HEAD = (TABLES.tables[name] for name in ("segments", "files", "journal_head"))
+_ARTIFACTS = TABLES.tables["artifacts"]
+Report = Callable[[str, int, int], None]
+"""Is told what is copied, how much of it is, and how much there is in all."""
+
+_FILES_AT_ONCE, _ROWS_AT_ONCE = 64, 2_000
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy holds: entries of the journal under `root` (hex), files, and rows of the catalog."""
+
+    entries: int
+    root: str
+    files: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Where a home keeps its things, and how many there are; `bytes` are those of the segments."""
+
+    catalog: str
+    files: str
+    models: tuple[str, ...]
+    segments: int
+    rows: int
+    bytes: int
+    artifacts: int
+    entries: int
+
+
+def make_home(folder: Path, location: Location) -> None:
+    """Make an empty home that keeps its things at `location`.
+
+    Raises `StoreError` where the folder holds something, or the places cannot be used.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        msg = f"{folder} is not empty; choose a new folder for the home"
+        raise StoreError(msg)
+    # Opened first without the file: a URL that cannot be used leaves nothing behind.
+    open_files(folder, location)
+    write_location(folder, location)
+    try:
+        Home.open(folder).close()
+    except StoreError:
+        (folder / FILE).unlink(missing_ok=True)
+        raise
+
+
+def contents_of(folder: Path) -> Contents:
+    """Return what is in a home. Raises `StoreError` where the folder is none."""
+    place = read_location(folder)
+    with Home.open(folder, read_only=True) as home:
+        models = home.models()
+    catalog = open_catalog(folder, place, read_only=True)
+    try:
+        with catalog.read() as connection:
+            sums = (sa.func.count(), sa.func.sum(_SEGMENTS.c.rows), sa.func.sum(_SEGMENTS.c.bytes))
+            segments, rows, size = connection.execute(sa.select(*sums).select_from(_SEGMENTS)).one()
+            artifacts = connection.execute(sa.select(sa.func.count()).select_from(_ARTIFACTS)).scalar_one()
+            entries = log.read_head(connection).size
+    finally:
+        catalog.close()
+    return Contents(
+        place.catalog or str(folder / CATALOG),
+        place.files or str(folder),
+        models,
+        segments,
+        int(rows or 0),
+        int(size or 0),
+        artifacts,
+        entries,
+    )
+
+
+def copy_home(source: Path, target: Path, location: Location | None = None, progress: Report | None = None) -> Copied:
+    """Copy the home in the folder `source` to the folder `target`, which keeps its things at `location`.
+
+    The keys go with it. `progress` is told how many files of how many are there. The copy is verified against its own
+    journal, rows included. Raises `StoreError` where the source cannot be read or was changed, or where the target
+    holds something already.
+    """
+    with Home.open(source, read_only=True):
+        pass  # refuses what is no home, with its own words
+    where = location or Location()
+    if target.exists() and read_location(target) not in {Location(), where}:
+        msg = f"{target} keeps its things somewhere else already; choose a new folder"
+        raise StoreError(msg)
+    if target.resolve() == source.resolve():
+        msg = f"{target} is the home itself; choose a new folder"
+        raise StoreError(msg)
+    write_location(target, where)
+    lock = HomeLock(target / "home.lock")
+    try:
+        old = open_catalog(source, read_location(source), read_only=True)
+        try:
+            made = _copy(old, open_files(source, read_location(source)), target, where, progress)
+        finally:
+            old.close()
+        _copy_rest(source, target)
+    finally:
+        lock.release(orderly=True)
+    with Home.open(target, read_only=True) as kept:
+        kept.verify(rows=True).require()
+    return made
+
+
+def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: Report | None) -> Copied:
+    new = open_catalog(target, where)
+    try:
+        with new.read() as connection:
+            if log.read_head(connection).size or connection.execute(sa.select(_SEGMENTS.c.number).limit(1)).first():
+                msg = f"{target} is a home with things in it; choose a new folder (and schema)"
+                raise StoreError(msg)
+        with old.read() as connection:
+            head = log.read_head(connection)
+            count = _copy_files(connection, files, open_files(target, where), progress)
+            with new.write() as writer, disk_errors("write to the catalog", target):
+                rows = sum(_copy_table(connection, writer, table) for table in TABLES.sorted_tables)
+    finally:
+        new.close()
+    return Copied(head.size, head.root.hex(), count, rows)
+
+
+def _copy_files(connection: sa.Connection, source: Files, target: Files, progress: Report | None) -> int:
+    """Copy every file that a row names, each checked against the digest that the catalog has of it."""
+    named = [
+        (row.key, row.file_digest) for row in connection.execute(sa.select(_SEGMENTS.c.key, _SEGMENTS.c.file_digest))
+    ]
+    named += [(artifact_key(digest), digest) for digest in connection.execute(sa.select(_FILES.c.digest)).scalars()]
+    # What a copy that was killed had staged.
+    target.clear_staged()
+    for first in range(0, len(named), _FILES_AT_ONCE):
+        moves = [_staged(source, target, key, digest) for key, digest in named[first : first + _FILES_AT_ONCE]]
+        target.publish(moves)
+        if progress is not None:
+            progress("files", first + len(moves), len(named))
+    return len(named)
+
+
+def _staged(source: Files, target: Files, key: str, digest: str) -> tuple[Staged, str]:
+    content = source.read(key)
+    if hashlib.sha256(content).hexdigest() != digest:
+        msg = f"{key} was changed or damaged: its digest does not fit; restore it from a backup before copying the home"
+        raise StoreError(msg)
+    return target.stage(content), key
+
+
+def _copy_table(connection: sa.Connection, writer: sa.Connection, table: sa.Table) -> int:
+    # Numbers are given anew, in the same order: the target's own sequence then goes on from there.
+    names = [column.name for column in table.columns if column is not table.autoincrement_column]
+    if table is _HEAD:
+        writer.execute(_HEAD.delete())
+    order = list(table.primary_key.columns)
+    count = 0
+    for rows in _batches(connection, sa.select(*(table.c[name] for name in names)).order_by(*order)):
+        writer.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+        count += len(rows)
+    return count
+
+
+def _batches(
+    connection: sa.Connection, query: sa.Select[tuple[object, ...]]
+) -> Iterator[list[sa.Row[tuple[object, ...]]]]:
+    found = connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+    yield from (list(part) for part in found.partitions())
+
+
+def _copy_rest(source: Path, target: Path) -> None:
+    """Copy the keys, and what commands remember in the folder."""
+    with disk_errors("copy the keys", target):
+        if (source / "keys").is_dir():
+            (target / "keys").mkdir(mode=0o700, exist_ok=True)
+            for key in (source / "keys").iterdir():
+                shutil.copy2(key, target / "keys" / key.name)
+            sync_folder(target / "keys")
+        for item in source.iterdir():
+            if item.is_file() and item.name not in OURS:
+                shutil.copy2(item, target / item.name)
+        sync_folder(target)
