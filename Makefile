@@ -15,7 +15,7 @@ KERNEL := $(wildcard hatch_build.py src/pitstop/statistics/*.c src/pitstop/stati
 # What the build needs, but without the network and without a second resolution.
 BUILD := --no-deps --no-build-isolation
 
-.PHONY: help demo test lint types layers tests bench reference pictures lock format wheel oldest test-oldest clean
+.PHONY: help demo test lint types layers tests bench reference pictures lock format wheel peers oldest test-oldest clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -48,6 +48,8 @@ wheel: $(VENV)/.installed ## build dist/*.whl
 
 lock: $(VENV)/.uv/bin/uv ## resolve requirements/*.txt anew; ARGS="--upgrade" takes newer versions
 	PATH="$(abspath $(VENV))/.uv/bin:$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
+
+peers: $(VENV)/peers/node_modules/.bin/s3rver ## the S3-compatible server that some tests start (needs npm)
 
 test-oldest: ## the default tests with the oldest versions that pyproject.toml admits
 	$(MAKE) oldest VENV=.venv-oldest
@@ -88,6 +90,11 @@ $(VENV)/.oldest: requirements/oldest.txt pyproject.toml $(KERNEL) | $(VENV)/.mad
 	@$(PIP) install --require-hashes -r requirements/oldest.txt
 	@$(PIP) install $(BUILD) --editable .
 	@touch $@
+
+# In a folder of its own below the environment, where the tests look for it.
+$(VENV)/peers/node_modules/.bin/s3rver: | $(VENV)/.made
+	@mkdir -p $(VENV)/peers
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/peers s3rver@3.7.1
 
 $(VENV)/.uv/bin/uv: | $(VENV)/.made
 	@$(PYTHON) -m venv $(VENV)/.uv
