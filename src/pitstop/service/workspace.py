@@ -22,7 +22,8 @@ from pitstop.records.spec import ModelSpec, load_spec, parse_spec, spec_of
 from pitstop.service.fleet import FLEET, Fleet
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import make_folder, sync_folder
-from pitstop.store.home import CATALOG, Home
+from pitstop.store.home import Home
+from pitstop.store.location import CATALOG, FILE
 
 DATABASE = "fleet.sqlite"
 # A name becomes a folder and a part of addresses.
@@ -241,7 +242,7 @@ def _remembered(home: Path) -> dict[str, str]:
 def _require_free(folder: Path, *, create: bool) -> None:
     with disk_errors("open a workspace", folder):
         present = {item.name for item in folder.iterdir()} if folder.is_dir() else set()
-    if CATALOG in present:
+    if present & {CATALOG, FILE}:
         msg = f"{folder} is a home of one model; serve it with --home, and choose another folder for the workspace"
         raise StoreError(msg)
     strange = sorted(present - {"models", "spool", "records"} - {f"{DATABASE}{end}" for end in ("-wal", "-shm")})
