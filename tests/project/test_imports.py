@@ -16,7 +16,7 @@ OPTIONAL = ("pandas", "polars", "duckdb", "pyspark", "typst", "ziglang", "pytest
 # The extras `server` and `notify`: the packages `service` and `cli` import them where they are used.
 SERVER = (
     *("starlette", "uvicorn", "uvloop", "httptools", "jinja2", "multipart", "python_multipart", "dbos", "psycopg"),
-    *("authlib", "joserfc", "httpx", "prometheus_client", "apprise", "msgspec"),
+    *("authlib", "joserfc", "httpx2", "prometheus_client", "apprise", "msgspec"),
 )
 # What numpy and pyarrow need by themselves is about 0.3 s on the machine this was set on; see the report of the test.
 CPU_SECONDS = 1.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2 as httpx
 import sqlalchemy as sa
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
