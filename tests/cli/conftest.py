@@ -1,60 +1,21 @@
-"""A small history whose relation turns round half-way, its specification, and a way to run the real command on it."""
+"""A way to run the real command; the history that it runs on is `loans` of all tests."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import math
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pitstop.cli.main import run as run_command_line
-
-FIRST_DAY = date(2024, 1, 1)
-DAYS, ROWS_PER_DAY, TURN = 196, 10, 126
-
-SPEC = """
-[model]
-name = "loans"
-task = "binary"
-
-[columns]
-time = "day"
-id = "id"
-label = "paid"
-label_time = "paid_on"
-features = ["income", "branch"]
-categorical = ["branch"]
-
-[time]
-window = "week"
-period = 4
-
-[decision]
-positive = "1"
-
-[value]
-currency = "EUR"
-true_positive = 3.0
-false_positive = -5.0
-
-[costs]
-release = 20.0
-
-[replay]
-start = "2024-03-25"
-"""
 
 
 @dataclass(frozen=True)
@@ -110,22 +71,3 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         with process:
             if process.poll() is None:
                 process.kill()
-
-
-@pytest.fixture(scope="session")
-def loans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `loans.csv` and its `pitstop.toml`."""
-    folder = tmp_path_factory.mktemp("loans")
-    draw = random.Random(3)
-    with (folder / "loans.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "day", "income", "branch", "paid", "paid_on"])
-        for number in range(DAYS * ROWS_PER_DAY):
-            day = number // ROWS_PER_DAY
-            income, branch = round(draw.gauss(0, 1), 3), draw.choice("abc")
-            odds = (2 * income + (1 if branch == "a" else -1)) * (1 if day < TURN else -1)
-            paid = int(draw.random() < 1 / (1 + math.exp(-odds)))
-            at = FIRST_DAY + timedelta(days=day)
-            writer.writerow([f"r{number}", at, income, branch, paid, at + timedelta(days=3)])
-    (folder / "pitstop.toml").write_text(SPEC, encoding="utf-8")
-    return folder

@@ -100,10 +100,43 @@ def _declare_logins(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_jobs(tables: sa.MetaData) -> None:
+    sa.Table(
+        "jobs",
+        tables,
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("id", _TEXT, nullable=False, unique=True),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("model", _TEXT, nullable=False),
+        sa.Column("arguments", _TEXT, nullable=False),
+        sa.Column("by", _TEXT, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("state", _TEXT, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("note", _TEXT, nullable=False),
+        sa.Column("done", _BIG, nullable=False),
+        sa.Column("total", _BIG, nullable=False),
+        sa.Column("cancelled_by", _TEXT),
+        sa.Column("ended", _BIG),
+        sa.Column("outcome", _TEXT),
+        sa.Index("jobs_by_model", "model", "number"),
+    )
+    sa.Table(
+        "requests",
+        tables,
+        sa.Column("digest", _TEXT, primary_key=True),
+        sa.Column("fingerprint", _TEXT, nullable=False),
+        sa.Column("status", sa.Integer),
+        sa.Column("body", _TEXT),
+        sa.Column("at", _BIG, nullable=False),
+    )
+
+
 FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0001_models", _declare_models, _creates("models")),
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
     Migration("fleet_0003_logins", _declare_logins, _creates("logins")),
+    Migration("fleet_0004_jobs", _declare_jobs, _creates("jobs", "requests")),
 )
 FLEET = declared(FLEET_MIGRATIONS)
 

@@ -1,6 +1,7 @@
 """A workspace: what one installation of `pitstop up` keeps.
 
-fleet.sqlite    the registry of models, users, keys, sessions, deliveries
+fleet.sqlite    the registry of models, users, keys, sessions, jobs, deliveries
+jobs.sqlite     how far each job has come (DBOS)
 spool/          acknowledged batches that are not stored yet
 records/        one home for the received rows of all models
 models/NAME/    one home for each model that was registered; a home from elsewhere can be adopted where it stands
@@ -26,6 +27,8 @@ from pitstop.store.home import Home
 from pitstop.store.location import CATALOG, FILE
 
 DATABASE = "fleet.sqlite"
+JOBS = "jobs.sqlite"
+_ENDS = ("-wal", "-shm", "-journal")
 # A name becomes a folder and a part of addresses.
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 DAY_SECONDS = 86_400
@@ -123,16 +126,19 @@ class Workspace:
         start: str = "",
         owner: str = "",
         base: Path | None = None,
+        source: str = "",
+        labels: str = "",
         every_seconds: int = DAY_SECONDS,
     ) -> Registered:
-        """Register a model by the text of its `pitstop.toml`; its rows come through this service.
+        """Register a model by the text of its `pitstop.toml`; its rows come through this service, or from `source`.
 
-        `at` is now, in microseconds. Raises `SpecError` for a specification that cannot be used, and `StoreError` where
-        the name is taken or cannot be part of an address.
+        `source` and `labels` are paths, as of `pitstop run`: never take them from a request. `at` is now, in
+        microseconds. Raises `SpecError` for a specification that cannot be used, and `StoreError` where the name is
+        taken or cannot be part of an address.
         """
         spec = parse_spec(spec_toml)
         home = self.path / "models" / _usable(spec.model.name)
-        return self._add(spec, home, base or self.path, start, owner, "", "", every_seconds, at)
+        return self._add(spec, home, base or self.path, start, owner, source, labels, every_seconds, at)
 
     def adopt(self, home: Path | str, *, at: int, owner: str = "") -> tuple[Registered, ...]:
         """Register the models of a home that stands elsewhere, such as the demo's; one known already is left as it is.
@@ -245,7 +251,8 @@ def _require_free(folder: Path, *, create: bool) -> None:
     if present & {CATALOG, FILE}:
         msg = f"{folder} is a home of one model; serve it with --home, and choose another folder for the workspace"
         raise StoreError(msg)
-    strange = sorted(present - {"models", "spool", "records"} - {f"{DATABASE}{end}" for end in ("-wal", "-shm")})
+    ours = {"models", "spool", "records", JOBS, *(f"{name}{end}" for name in (DATABASE, JOBS) for end in _ENDS)}
+    strange = sorted(present - ours)
     if strange:
         msg = f"{folder} holds {strange[0]!r} and no {DATABASE}; choose an empty or new folder for the workspace"
         raise StoreError(msg)
