@@ -1,10 +1,99 @@
-"""Tests of the service: its coroutines run on asyncio, as they do under the server."""
+"""Tests of the service: its coroutines run on asyncio, as under the server, on a home that a real run made."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2 as httpx
 import pytest
+
+from pitstop.integrations.serving import carry_out, run
+from pitstop.loop.orders import Order
+from pitstop.records.spec import load_spec
+from pitstop.service.api.operation import Service
+from pitstop.service.app import create_app
+from pitstop.service.auth.actor import Actor
+from pitstop.service.auth.credentials import Credentials
+from pitstop.service.auth.forms import login_routes
+from pitstop.service.auth.guard import Guard
+from pitstop.service.auth.keys import Keys
+from pitstop.service.auth.people import People
+from pitstop.service.jobs.board import Board, Job
+from pitstop.service.settings import Settings
+from pitstop.service.workspace import Workspace
+
+HERE = "http://127.0.0.1"
+NOON = 1_780_000_000_000_000
+ADMIN = Actor("root", frozenset({"admin"}), None, "session")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def loans_home(loans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home that has seen nineteen weeks of loans, with a challenger that ann asked for in shadow."""
+    home, spec = tmp_path_factory.mktemp("service") / "home", load_spec(loans / "pitstop.toml")
+    run(home, spec=spec, source=str(loans / "loans.csv"), base=loans, as_of="2024-05-15")
+    carry_out(home, Order("retrain", "ann", "a test", recipe="all"), spec=spec, base=loans)
+    return home
+
+
+class Shelf:
+    """Takes jobs as `Jobs` does, and lets them lie: these tests are about what is asked, not about the work."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.board = Board(workspace.fleet)
+
+    def submit(self, kind: str, model: str, arguments: dict[str, object], *, by: str, at: int, name: str = "") -> Job:
+        known = name or f"{kind}-{len(self.board.jobs(limit=1_000))}"
+        self.board.add(known, kind, model, arguments, by, at)
+        return self.board.job(known)
+
+    def cancel(self, name: str, by: str) -> Job:
+        return self.board.cancel(name, by)
+
+
+@dataclass
+class Opened:
+    """A service with a login, and what a test needs of it."""
+
+    workspace: Workspace
+    people: People
+    keys: Keys
+    credentials: Credentials
+    app: Guard
+    now: int = NOON
+
+    def key(self, *roles: str, models: list[str] | None = None, days: int = 1) -> dict[str, str]:
+        """Return the header of a new key."""
+        name = "-".join(roles)
+        made = self.keys.make(name, roles, models, days, by=ADMIN, at=self.now)
+        return {"authorization": f"Bearer {made[1]}"}
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url=HERE, headers=headers)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, loans_home: Path) -> Iterator[Opened]:
+    """Open a service with a login on a copy of the home, and two more models that have no rows yet."""
+    home = tmp_path / "home"
+    shutil.copytree(loans_home, home)
+    with Workspace.open(tmp_path / "w") as workspace:
+        workspace.adopt(home, at=NOON)
+        people, keys, settings = People(workspace.fleet), Keys(workspace.fleet), Settings(login=True)
+        found: list[Opened] = []
+        clock: Callable[[], int] = lambda: found[0].now  # noqa: E731 - the test moves it
+        credentials = Credentials(people, keys, clock=clock)
+        service = Service(workspace, Shelf(workspace), people, keys, credentials, clock)  # type: ignore[arg-type]
+        pages = login_routes(people, credentials, settings, clock=clock)
+        app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
+        found.append(Opened(workspace, people, keys, credentials, app))
+        yield found[0]

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from pitstop.errors import AccessError, PitstopError
+from pitstop.service.api.openapi import document
+from pitstop.service.api.operation import Service, routes_of
+from pitstop.service.api.table import OPERATIONS
 from pitstop.service.auth.guard import App, Authenticator, Guard
 from pitstop.service.auth.local import LocalUser
 from pitstop.service.health import Checks, health_routes
@@ -23,6 +26,7 @@ def create_app(
     workspace: Workspace,
     settings: Settings,
     *,
+    service: Service | None = None,
     authenticator: Authenticator | None = None,
     pages: Sequence[BaseRoute] = (),
     ingest: App | None = None,
@@ -30,18 +34,25 @@ def create_app(
 ) -> Guard:
     """Return the application of a workspace.
 
-    `pages` are the routes of the web pages, `ingest` the application that takes rows in, `checks` what `/readyz` asks
-    besides the catalog. Raises `AccessError` where a login is asked for and nobody could check one.
+    `service` is what the API works with; without it there is none. `pages` are the routes of the web pages, `ingest`
+    the application that takes rows in, `checks` what `/readyz` asks besides the catalog. Raises `AccessError` where a
+    login is asked for and nobody could check one.
     """
     if authenticator is None and settings.login:
         msg = "a login is asked for, and nothing here can check one"
         raise AccessError(msg)
+    api = [] if service is None else [*routes_of(OPERATIONS, service), Route("/openapi.json", _described)]
     inner = Starlette(
-        routes=[*health_routes(workspace, checks), *pages],
+        routes=[*health_routes(workspace, checks), *api, *pages],
         exception_handlers={HTTPException: _refused, PitstopError: _failed, Exception: _broken},
     )
     inner.router.redirect_slashes = False
     return Guard(inner, inner.router.routes, authenticator or LocalUser(), settings, ingest)
+
+
+async def _described(request: Request) -> Response:
+    del request
+    return JSONResponse(document(OPERATIONS))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

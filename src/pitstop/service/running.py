@@ -8,7 +8,14 @@ from collections.abc import Callable
 import uvicorn
 
 from pitstop.errors import StoreError
+from pitstop.service.api.operation import Service
 from pitstop.service.app import create_app
+from pitstop.service.auth.credentials import Credentials, now
+from pitstop.service.auth.forms import login_routes
+from pitstop.service.auth.keys import Keys
+from pitstop.service.auth.people import People
+from pitstop.service.jobs.queue import Jobs
+from pitstop.service.jobs.schedule import Schedule
 from pitstop.service.settings import USUAL_PORT, Settings
 from pitstop.service.workspace import Workspace
 
@@ -24,8 +31,14 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
     """
     listening = _listen(settings)
     host, port = listening.getsockname()[:2]
+    people, keys = People(workspace.fleet), Keys(workspace.fleet)
+    credentials = Credentials(people, keys, open_to_local=not settings.login)
+    jobs = Jobs(workspace)
+    service = Service(workspace, jobs, people, keys, credentials, now)
+    pages = login_routes(people, credentials, settings) if settings.login else []
+    app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
     config = uvicorn.Config(
-        create_app(workspace, settings),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -34,8 +47,16 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=10,
     )
-    announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-    uvicorn.Server(config).run(sockets=[listening])
+    jobs.start()
+    try:
+        announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+        token = people.bootstrap(now()) if settings.login else None
+        if token is not None:
+            announce(f"the page /setup, where this token makes the first user (once): {token}")
+        with Schedule(workspace, jobs, now):
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        jobs.close()
 
 
 def _listen(settings: Settings) -> socket.socket:

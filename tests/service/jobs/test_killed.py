@@ -22,7 +22,7 @@ from pitstop.service.workspace import Workspace
 from pitstop.store.home import Home
 
 LONG_AGO = 1
-LATE = 1_800_000_000_000_000
+LATE = 1_720_569_600_000_000  # 2024-07-10, in the last but one week of the history
 WORKER = """
 import sys, time
 from pitstop.service.jobs.queue import Jobs
@@ -60,7 +60,13 @@ def test_work_that_is_killed_again_and_again_ends_as_if_it_never_was(
     workspace: Workspace, loans: Path, tmp_path: Path
 ) -> None:
     undisturbed = tmp_path / "undisturbed"
-    run(undisturbed, spec=load_spec(loans / "pitstop.toml"), source=str(loans / "loans.csv"), base=loans)
+    run(
+        undisturbed,
+        spec=load_spec(loans / "pitstop.toml"),
+        source=str(loans / "loans.csv"),
+        base=loans,
+        as_of="2024-07-10",
+    )
     board, draw, kills = Board(workspace.fleet), random.Random(7), 0
     board.add("tick-1", "tick", "loans", {"now": LATE}, "ann", LONG_AGO)
     board.add("order-1", "order", "loans", ORDER, "ann", LONG_AGO)
@@ -89,7 +95,7 @@ def test_work_that_is_killed_again_and_again_ends_as_if_it_never_was(
 def test_an_order_that_stands_is_not_given_again(workspace: Workspace, loans: Path) -> None:
     """The process dies after the commit, before anybody heard of it."""
     model = workspace.model("loans")
-    run(model.home, spec=model.spec, source=model.source, base=loans, as_of="2024-04-10")
+    run(model.home, spec=model.spec, source=model.source, base=loans, as_of="2024-05-15")
     asked = {"id": "order-1", "kind": "order", "model": "loans", "arguments": ORDER}
     first = attempt(workspace.path, asked, 60, lambda *_: False)
     assert (first["end"], first["outcome"]["already"]) == ("done", False)
@@ -106,8 +112,6 @@ def test_a_try_is_stopped_refused_or_tried_again(workspace: Workspace) -> None:
     assert slow["outcome"]["error"] == "Timeout"
     assert attempt(workspace.path, asked, 60, lambda *_: True)["end"] == "cancelled"
     assert time.monotonic() - begun < 20
-    unknown = attempt(workspace.path, asked | {"kind": "dance"}, 60, lambda *_: False)
-    assert (unknown["end"], unknown["outcome"]["error"]) == ("failed", "UnknownNameError")
     early = attempt(workspace.path, asked | {"kind": "order", "arguments": ORDER}, 60, lambda *_: False)
     assert (early["end"], early["outcome"]["error"]) == ("failed", "StoreError")
     broken = attempt(workspace.path, asked | {"arguments": {}}, 60, lambda *_: False)
@@ -118,9 +122,10 @@ def test_a_try_is_stopped_refused_or_tried_again(workspace: Workspace) -> None:
     assert (busy["end"], busy["outcome"]["error"]) == ("again", "StoreBusyError")
 
 
+@pytest.mark.slow
 def test_jobs_wait_are_cancelled_tried_again_and_told_of(workspace: Workspace) -> None:
     ended: list[Job] = []
-    jobs = Jobs(workspace, then=ended.append, first_pause=0.01, polling=0.05)
+    jobs = Jobs(workspace, then=ended.append, first_pause=0.01, polling=0.05, tries=2)
     jobs.start()
     try:
         first = jobs.submit("tick", "loans", {}, by="ann", name="broken")  # its arguments make its process crash
@@ -132,6 +137,6 @@ def test_jobs_wait_are_cancelled_tried_again_and_told_of(workspace: Workspace) -
             time.sleep(0.05)
     finally:
         jobs.close()
-    assert [(job.id, job.state, job.tries) for job in ended] == [("broken", "failed", 5), ("unwanted", "cancelled", 0)]
+    assert [(job.id, job.state, job.tries) for job in ended] == [("broken", "failed", 2), ("unwanted", "cancelled", 0)]
     assert jobs.board.jobs(open_only=True) == ()
     assert [job.id for job in jobs.board.jobs(before=2)] == ["broken"]

@@ -66,6 +66,11 @@ class Board:
             raise UnknownNameError(msg)
         return _job(row)
 
+    def known(self, name: str) -> bool:
+        """Return whether there is a job of that id."""
+        with self._fleet.read() as connection:
+            return connection.execute(sa.select(_JOBS.c.id).where(_JOBS.c.id == name)).first() is not None
+
     def jobs(
         self,
         *,

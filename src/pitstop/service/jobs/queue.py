@@ -67,6 +67,7 @@ class Jobs:
         first_pause: float = FIRST_PAUSE_SECONDS,
         seconds: float = LONGEST_SECONDS,
         polling: float = 1.0,
+        tries: int = TRIES,
     ) -> None:
         self.board = Board(workspace.fleet)
         self._path: Path = workspace.path
@@ -74,6 +75,7 @@ class Jobs:
         self._first_pause = first_pause
         self._seconds = seconds
         self._polling = polling
+        self._tries = tries
         self._closing = threading.Event()
 
     def start(self) -> None:
@@ -99,7 +101,7 @@ class Jobs:
         DBOS.register_queue(
             QUEUE, worker_concurrency=WORKERS, partition_concurrency=1, polling_interval_sec=self._polling
         )
-        for job in self.board.jobs(limit=10_000, open_only=True):
+        for job in reversed(self.board.jobs(limit=10_000, open_only=True)):
             self._enqueue(job.id, job.model)
 
     def close(self) -> None:
@@ -128,11 +130,11 @@ class Jobs:
     def _perform(self, name: str) -> str:
         """Do a job to its end, and return how it ended."""
         pause, answer = self._first_pause, {"end": "again", "outcome": {}}
-        for number in range(1, TRIES + 1):
+        for number in range(1, self._tries + 1):
             answer = DBOS.run_step({"name": "try"}, self._try, name, number)
             if answer["end"] != "again":
                 break
-            if number < TRIES:
+            if number < self._tries:
                 DBOS.sleep(pause)
                 pause *= 3
         DBOS.run_step({"name": "end"}, self._end, name, answer)

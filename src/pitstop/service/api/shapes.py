@@ -1,0 +1,247 @@
+"""What the API says and takes, as typed records; the OpenAPI document's schemas are made from them.
+
+Money is text with four decimals, as the ledger keeps it. Instants of a model are named as its calendar names them;
+instants of the service are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+Sentence = Annotated[str, Meta(min_length=1, max_length=4_000)]
+Instant = Annotated[str, Meta(max_length=64)]
+RoleName = Literal["viewer", "data_scientist", "operator", "approver", "auditor", "admin"]
+KeyRole = Literal["ingest", "viewer", "data_scientist", "operator", "approver", "auditor", "admin"]
+
+
+def named(instant: int) -> str:
+    """Return an instant of the service (microseconds since 1970) as it is written."""
+    return datetime.fromtimestamp(instant / 1e6, UTC).isoformat()
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model that is served. `until` is what was taken in, null before the first row; so is `champion`."""
+
+    name: str
+    task: str
+    owner: str
+    every_seconds: int
+    until: str | None
+    champion: str | None
+    open_incidents: int
+
+
+class NewModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model to serve: `spec` is the text of its `pitstop.toml`."""
+
+    spec: Annotated[str, Meta(min_length=1, max_length=200_000)]
+    start: Instant = ""
+    owner: Annotated[str, Meta(max_length=200)] = ""
+    every_seconds: Annotated[int, Meta(ge=60, le=31_536_000)] = 86_400
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """Something that the loop found, decided or did, with what led there. `content` depends on `kind`."""
+
+    id: str
+    kind: str
+    at: str
+    caused_by: list[str]
+    content: dict[str, Any]
+
+
+class Test(msgspec.Struct, frozen=True):
+    """A running comparison with the champion; `gain` in currency a row, null before the first label."""
+
+    version: str
+    kind: str
+    verdict: str
+    rows: int
+    gain: float | None
+    low: float | None
+    high: float | None
+    needed: int | None
+    sentence: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Who serves, what scores beside it, and why a release is held up (empty where none is)."""
+
+    model: str
+    champion: str
+    since: str
+    reason: str
+    tests: list[Test]
+    held: str
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """A value of a monitor in a window, with its interval."""
+
+    window: str
+    name: str
+    column: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    """An entry of the journal; `digest` is that of the artifact's content, hexadecimal."""
+
+    sequence: int
+    kind: str
+    model: str
+    id: str
+    caused_by: list[str]
+    digest: str
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a check of the whole journal found."""
+
+    ok: bool
+    size: int
+    root: str
+    signed_size: int
+    faults: list[str]
+
+
+class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person orders. `version` is what to release or retire, `recipe` which history to retrain on."""
+
+    action: Literal["retrain", "release", "rollback", "retire"]
+    reason: Sentence
+    version: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    recipe: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a release may be made; `challenger` is the id of a model, empty for the one that is held up."""
+
+    text: Annotated[str, Meta(max_length=4_000)] = ""
+    challenger: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a release may pass although `item` is open."""
+
+    item: Word
+    text: Sentence
+
+
+class Attestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That an item is met, said by a person; `until` is the instant up to which it holds, empty for no end."""
+
+    item: Word
+    text: Annotated[str, Meta(max_length=4_000)] = ""
+    until: Instant = ""
+    automated: bool = False
+
+
+class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A serious incident; `aware_at` is when somebody became aware of it, empty for now."""
+
+    severity: Literal["serious", "death", "widespread"]
+    text: Sentence
+    aware_at: Instant = ""
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a serious incident was reported; `closes` says that it was put right."""
+
+    text: Sentence
+    at: Instant = ""
+    closes: bool = False
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What was put into the journal."""
+
+    recorded: list[Artifact]
+
+
+class JobShape(msgspec.Struct, frozen=True):
+    """A job: what was asked for, how far it is (`done` of `total`, 0 where unknown), and what came of it."""
+
+    id: str
+    kind: str
+    model: str
+    by: str
+    at: str
+    state: Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
+    tries: int
+    note: str
+    done: int
+    total: int
+    cancelled_by: str | None
+    ended: str | None
+    outcome: dict[str, Any] | None
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who asks; `models` null is all of them."""
+
+    name: str
+    roles: list[str]
+    models: list[str] | None
+    via: str
+
+
+class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key to make; `models` null is all that its maker sees. It expires after `days`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[A-Za-z0-9._-]+$")]
+    roles: Annotated[list[KeyRole], Meta(min_length=1, max_length=7)]
+    models: Annotated[list[Word], Meta(max_length=1_000)] | None = None
+    days: Annotated[int, Meta(ge=1, le=366)] = 90
+
+
+class KeyShape(msgspec.Struct, frozen=True):
+    """What is known of a key; the key itself is not."""
+
+    prefix: str
+    name: str
+    roles: list[str]
+    models: list[str] | None
+    made_by: str
+    at: str
+    expires: str
+    revoked: str | None
+
+
+class MadeKey(msgspec.Struct, frozen=True):
+    """A new key: `text` is what to send as `Authorization: Bearer TEXT`, and is never shown again."""
+
+    key: KeyShape
+    text: str
+
+
+class UserShape(msgspec.Struct, frozen=True):
+    """Somebody who may log in."""
+
+    name: str
+    roles: list[str]
+    active: bool
+    at: str
+
+
+class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user to make, with a first password."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
+    password: Annotated[str, Meta(min_length=12, max_length=1_000)]
+    roles: Annotated[list[RoleName], Meta(min_length=1, max_length=6)]
+
+
+class UserChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of a user; null is left as it is. Every change ends the user's sessions."""
+
+    password: Annotated[str, Meta(min_length=12, max_length=1_000)] | None = None
+    roles: Annotated[list[RoleName], Meta(min_length=1, max_length=6)] | None = None
+    active: bool | None = None

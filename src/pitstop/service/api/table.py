@@ -1,0 +1,112 @@
+"""Every operation of the API, one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pitstop.service.api import acting, admitting, reading, shapes
+from pitstop.service.api.operation import Operation, Page
+from pitstop.service.api.paging import Part
+
+_ADMIN = frozenset({"admin"})
+_WRITERS = frozenset({"data_scientist", "operator"})
+_APPROVERS = frozenset({"approver"})
+_SPEAKERS = frozenset({"data_scientist", "operator", "approver", "auditor"})
+_MODEL = "/v1/models/{model}"
+_ARTIFACTS = Part[shapes.Artifact]
+
+_LISTS = {
+    "incidents": ("incident", "List the incidents, the oldest first."),
+    "decisions": ("decision", "List what was decided about retraining, and why, the oldest first."),
+    "releases": ("release", "List every stage of every version, the oldest first."),
+}
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("list_models", "GET", "/v1/models", reading.models, Part[shapes.Model], query=Page),
+    Operation(
+        "register_model", "POST", "/v1/models", acting.register, shapes.Model, _ADMIN, shapes.NewModel, status=201
+    ),
+    Operation("get_model", "GET", _MODEL, reading.model, shapes.Model),
+    *(
+        Operation(f"list_{name}", "GET", f"{_MODEL}/{name}", reading.of_kind(kind), _ARTIFACTS, query=Page, says=said)
+        for name, (kind, said) in _LISTS.items()
+    ),
+    Operation("list_artifacts", "GET", f"{_MODEL}/artifacts", reading.artifacts, _ARTIFACTS, query=reading.OfKind),
+    Operation("get_artifact", "GET", f"{_MODEL}/artifacts/{{id}}", reading.artifact, shapes.Artifact),
+    Operation("get_challengers", "GET", f"{_MODEL}/challengers", reading.challengers, shapes.Standing),
+    Operation("list_signals", "GET", f"{_MODEL}/signals", reading.signals, Part[shapes.Signal], query=reading.Signals),
+    Operation("get_ledger", "GET", f"{_MODEL}/ledger", reading.ledger, dict[str, Any], query=reading.AsOf),
+    Operation("get_served", "GET", f"{_MODEL}/served", reading.served, dict[str, Any], query=reading.At),
+    Operation("get_evidence", "GET", f"{_MODEL}/evidence", reading.evidence, dict[str, Any], query=reading.AsOf),
+    Operation("list_journal", "GET", f"{_MODEL}/journal", reading.journal, Part[shapes.JournalEntry], query=Page),
+    Operation("verify_journal", "GET", f"{_MODEL}/journal/verification", reading.verification, shapes.Verified),
+    Operation(
+        "order", "POST", f"{_MODEL}/orders", acting.order, shapes.JobShape, acting.ORDERING, shapes.NewOrder, status=202
+    ),
+    Operation("tick", "POST", f"{_MODEL}/ticks", acting.tick, shapes.JobShape, _WRITERS, status=202),
+    Operation(
+        "approve",
+        "POST",
+        f"{_MODEL}/approvals",
+        acting.approve,
+        shapes.Recorded,
+        _APPROVERS,
+        shapes.Approval,
+        status=201,
+    ),
+    Operation(
+        "override",
+        "POST",
+        f"{_MODEL}/overrides",
+        acting.override,
+        shapes.Recorded,
+        _APPROVERS,
+        shapes.Override,
+        status=201,
+    ),
+    Operation(
+        "attest",
+        "POST",
+        f"{_MODEL}/attestations",
+        acting.attest,
+        shapes.Recorded,
+        _SPEAKERS,
+        shapes.Attestation,
+        status=201,
+    ),
+    Operation("list_declarations", "GET", f"{_MODEL}/declarations", reading.declarations, list[dict[str, Any]]),
+    Operation(
+        "declare",
+        "POST",
+        f"{_MODEL}/declarations",
+        acting.declare,
+        shapes.Recorded,
+        _SPEAKERS,
+        shapes.Declaration,
+        status=201,
+    ),
+    Operation(
+        "report",
+        "POST",
+        f"{_MODEL}/declarations/{{id}}/reports",
+        acting.report,
+        shapes.Recorded,
+        _SPEAKERS,
+        shapes.Report,
+        status=201,
+    ),
+    Operation("list_jobs", "GET", "/v1/jobs", acting.jobs, Part[shapes.JobShape], query=Page),
+    Operation("get_job", "GET", "/v1/jobs/{id}", acting.job, shapes.JobShape),
+    Operation("cancel_job", "POST", "/v1/jobs/{id}/cancel", acting.cancel, shapes.JobShape, _WRITERS),
+    Operation("get_me", "GET", "/v1/me", admitting.me, shapes.Me),
+    Operation("list_keys", "GET", "/v1/keys", admitting.keys, Part[shapes.KeyShape], query=Page),
+    Operation("make_key", "POST", "/v1/keys", admitting.make_key, shapes.MadeKey, body=shapes.NewKey, status=201),
+    Operation("revoke_key", "DELETE", "/v1/keys/{prefix}", admitting.revoke_key, None, status=204),
+    Operation("list_users", "GET", "/v1/users", admitting.users, Part[shapes.UserShape], _ADMIN, query=Page),
+    Operation(
+        "make_user", "POST", "/v1/users", admitting.make_user, shapes.UserShape, _ADMIN, shapes.NewUser, status=201
+    ),
+    Operation(
+        "change_user", "PATCH", "/v1/users/{user}", admitting.change_user, shapes.UserShape, _ADMIN, shapes.UserChange
+    ),
+)

@@ -1,0 +1,33 @@
+"""Who made a model does not let it through: the approver is not the author."""
+
+from __future__ import annotations
+
+from pitstop.errors import AccessError
+from pitstop.store.home import Home
+
+
+def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
+    """Return who ordered the retrain that a challenger came from; empty where the policy decided by itself."""
+    known = {item.id: item for item in home.artifacts(model=model)}
+    found, front = set(), [challenger]
+    if challenger in known:
+        front += [item.id for item in known.values() if item.kind == "release" and item.content["model"] == challenger]
+    seen: set[str] = set()
+    while front:
+        name = front.pop()
+        if name in seen or name not in known:
+            continue
+        seen.add(name)
+        item = known[name]
+        if item.kind == "order" and item.content["action"] == "retrain":
+            found.add(str(item.content["by"]))
+        if item.kind in {"challenger", "order"} or item.content.get("model") == challenger:
+            front.extend(item.caused_by)
+    return frozenset(found)
+
+
+def require_not_author(home: Home, model: str, challenger: str, person: str) -> None:
+    """Raise `AccessError` where `person` ordered the retrain that `challenger` came from."""
+    if person in authors_of(home, model, challenger):
+        msg = f"{person} ordered this model and may not let it through: the approver is not the author; ask another one"
+        raise AccessError(msg)
