@@ -129,3 +129,23 @@ class AccessError(PitstopError):
 
 class ReportError(PitstopError):
     """A report or picture cannot be made from what it was given."""
+
+
+class IngestError(PitstopError):
+    """A batch was not acknowledged. The sender keeps it and hands it over again: an id makes that harmless."""
+
+
+class OverloadedError(IngestError):
+    """More came than could be stored yet. `retry_after`: seconds after which it is worth trying again."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SpoolError(IngestError):
+    """The spool cannot be written: disk full, read-only, a failing disk. It is tried again with the next batch."""
+
+
+class TooLargeError(RecordError):
+    """A batch passes a limit of bytes, rows, columns or cells, as sent or once it is unpacked."""

@@ -51,11 +51,14 @@ class Rows:
         return np.asarray(self.table["@at"].to_numpy(), dtype=np.int64)
 
 
-def normalise(spec: ModelSpec, table: pa.Table, *, first_ordinal: int = 0, labelled: bool = True) -> Rows:
+def normalise(
+    spec: ModelSpec, table: pa.Table, *, first_ordinal: int = 0, labelled: bool = True, unique: bool = True
+) -> Rows:
     """Return `table` as `Rows`: validated, converted and sorted stably by time.
 
     `first_ordinal` is the ordinal of the first row (row-count windows, and ids where the specification names none).
-    With `labelled` false the label columns are neither needed nor read (predictions whose labels come later).
+    With `labelled` false the label columns are neither needed nor read (predictions whose labels come later). With
+    `unique` false rows are not compared with each other: repeated ids stay, and `duplicates` is 0.
 
     A label without a label time is known at the last instant of its window plus `label_delay` windows, so it counts
     from the next window on. A label time that is only a date, beside finer prediction times, means the end of that day.
@@ -86,14 +89,14 @@ def normalise(spec: ModelSpec, table: pa.Table, *, first_ordinal: int = 0, label
         content["@subject"] = whom.take(pa.array(order))
     content |= {name: array.take(pa.array(order)) for name, array in _outputs(spec, table).items()}
     content |= {name: array.take(pa.array(order)) for name, array in _features(spec, table).items()}
-    hashes = convert.row_hashes([keys, *content.values()])
-    duplicates = count - len(np.unique(hashes))
+    hashes = convert.row_hashes([keys, *content.values()]) if unique else np.arange(count, dtype=np.uint64)
+    duplicates = count - len(np.unique(hashes)) if unique else 0
     keep = np.ones(count, dtype=bool)
     if spec.columns.id is None:
         ids = pa.array(np.arange(first_ordinal, first_ordinal + count)).cast(pa.string())
     else:
         ids = _ids(table, spec.columns.id).take(pa.array(order))
-        keep = _first_of_each_id(ids, hashes, order, spec.columns.id)
+        keep = _first_of_each_id(ids, hashes, order, spec.columns.id) if unique else keep
         if not keep.all():
             notes.append(
                 f"{int((~keep).sum())} rows repeat an earlier row with the same {spec.columns.id!r} and were left out"

@@ -26,7 +26,7 @@ from pitstop.store.lock import HomeLock
 from pitstop.store.migrations import TABLES
 
 _SEGMENTS, _FILES, _HEAD = (TABLES.tables[name] for name in ("segments", "files", "journal_head"))
-_ARTIFACTS = TABLES.tables["artifacts"]
+_ARTIFACTS, _RUNS = TABLES.tables["artifacts"], TABLES.tables["join_runs"]
 Report = Callable[[str, int, int], None]
 """Is told what is copied, how much of it is, and how much there is in all."""
 
@@ -156,6 +156,8 @@ def _copy_files(connection: sa.Connection, source: Files, target: Files, progres
         (row.key, row.file_digest) for row in connection.execute(sa.select(_SEGMENTS.c.key, _SEGMENTS.c.file_digest))
     ]
     named += [(artifact_key(digest), digest) for digest in connection.execute(sa.select(_FILES.c.digest)).scalars()]
+    for row in connection.execute(sa.select(_RUNS)):
+        named += [(row.hash_key, row.hash_digest), (row.value_key, row.value_digest)]
     # What a copy that was killed had staged.
     target.clear_staged()
     for first in range(0, len(named), _FILES_AT_ONCE):

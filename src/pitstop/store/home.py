@@ -3,6 +3,7 @@
 home.lock         who is working here
 catalog.sqlite    segments, profiles, signals, artifacts, states, the journal
 segments/         rows, as Parquet: MODEL/WINDOW-KIND-DIGEST.parquet
+joins/            where labels find their predictions, by hash of the id (see `pitstop.store.joins`)
 artifacts/        models and other files, named by their SHA-256
 keys/             the key that signs the journal, and the one that keeps the keys of subjects (mode 0600)
 tmp/              files that are being written
@@ -24,7 +25,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from pitstop.errors import StoreError
-from pitstop.store import artifacts, exporting, subjects
+from pitstop.store import artifacts, exporting, joins, subjects
 from pitstop.store.base import Catalog, Files
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import make_folder, sync_folder
@@ -41,12 +42,16 @@ from pitstop.store.transaction import SignalRow, Transaction
 
 LOCK = "home.lock"
 OURS = frozenset(
-    {CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm", LOCK, FOLDER, artifacts.FOLDER, "keys", "tmp", FILE, "cache"}
+    {
+        *(CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm", LOCK, FILE, FOLDER, artifacts.FOLDER, joins.FOLDER),
+        *("keys", "tmp", "cache"),
+    }
 )
 DEFAULT_CACHE_BYTES = 128 << 20
 
 _SEGMENTS, _PROFILES = TABLES.tables["segments"], TABLES.tables["profiles"]
 _SIGNALS, _ARTIFACTS = TABLES.tables["signals"], TABLES.tables["artifacts"]
+_RUNS = TABLES.tables["join_runs"]
 _FILES, _STATES = TABLES.tables["files"], TABLES.tables["states"]
 
 
@@ -303,6 +308,14 @@ class Home(HomeJournal):
         with self._catalog.read() as connection:
             return subjects.find_sealed(connection, subjects_key(self.path / "keys"), content).unseal(content)
 
+    def select(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a query on what is committed, for tables that the modules beside this one keep."""
+        return self._rows(query)
+
+    def content_path(self, key: str) -> Path:
+        """Return a local path of content that `Transaction.put_content` kept."""
+        return self._files.local(key)
+
     def scrub(self) -> None:
         """Take what was deleted out of the catalog's own log, which would keep it until it is next needed."""
         self._catalog.scrub()
@@ -331,7 +344,8 @@ class Home(HomeJournal):
         self._files.clear_staged()
         known = {row.key for row in self._rows(sa.select(_SEGMENTS.c.key))}
         known |= {artifacts.artifact_key(row.digest) for row in self._rows(sa.select(_FILES.c.digest))}
-        for folder in (FOLDER, artifacts.FOLDER):
+        known |= {key for row in self._rows(sa.select(_RUNS.c.hash_key, _RUNS.c.value_key)) for key in row}
+        for folder in (FOLDER, artifacts.FOLDER, joins.FOLDER):
             for key in self._files.keys(folder):
                 if key not in known:
                     self._files.delete(key)

@@ -174,6 +174,61 @@ def _declare_exports(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_ingest(tables: sa.MetaData) -> None:
+    big, text, blob = sa.BigInteger, sa.Text, sa.LargeBinary
+    sa.Table(
+        "spool_files",
+        tables,
+        sa.Column("name", text, primary_key=True),
+        sa.Column("stored", big, nullable=False),
+    )
+    sa.Table(
+        "batches",
+        tables,
+        sa.Column("digest", blob(16), primary_key=True),
+        sa.Column("at", big, nullable=False),
+    )
+    sa.Table(
+        "intake",
+        tables,
+        sa.Column("model", text, primary_key=True),
+        sa.Column("content", text, nullable=False),
+    )
+    sa.Table(
+        "quarantine",
+        tables,
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("model", text, nullable=False),
+        sa.Column("kind", text, nullable=False),
+        sa.Column("format", text, nullable=False),
+        sa.Column("batch_id", text, nullable=False),
+        sa.Column("at", big, nullable=False),
+        sa.Column("reason", text, nullable=False),
+        sa.Column("state", text, nullable=False),
+        sa.Column("payload", blob, nullable=False),
+    )
+    sa.Table(
+        "join_runs",
+        tables,
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("model", text, nullable=False),
+        sa.Column("kind", text, nullable=False),
+        sa.Column("rows", big, nullable=False),
+        sa.Column("first_at", big, nullable=False),
+        sa.Column("last_at", big, nullable=False),
+        sa.Column("hash_key", text, nullable=False),
+        sa.Column("hash_digest", text, nullable=False),
+        sa.Column("value_key", text, nullable=False),
+        sa.Column("value_digest", text, nullable=False),
+        sa.Index("join_runs_by_kind", "model", "kind"),
+    )
+
+
+def _apply_ingest(connection: sa.Connection, tables: sa.MetaData) -> None:
+    for name in ("spool_files", "batches", "intake", "quarantine", "join_runs"):
+        tables.tables[name].create(connection)
+
+
 def _creates(name: str) -> Callable[[sa.Connection, sa.MetaData], None]:
     return lambda connection, tables: tables.tables[name].create(connection)
 
@@ -183,6 +238,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("0002_journal_tree", _declare_tree, _apply_tree),
     Migration("0003_subjects", _declare_subjects, _creates("subjects")),
     Migration("0004_exports", _declare_exports, _creates("export_places")),
+    Migration("0005_ingest", _declare_ingest, _apply_ingest),
 )
 
 

@@ -51,6 +51,7 @@ _DELETE = {
     for table in (_PROFILES, _SIGNALS, _STATES)
 }
 _CHANGE_SEGMENT = _SEGMENTS.update().where(*_where(_SEGMENTS, ("model", "id")))
+_DROP_SEGMENT = _SEGMENTS.delete().where(*_where(_SEGMENTS, ("model", "id")))
 _FIND_FILE = sa.select(_FILES.c.digest).where(*_where(_FILES, ("digest",)))
 
 
@@ -88,6 +89,8 @@ class Transaction:
         self._states: dict[str, dict[str, Any]] = {}
         self._new_files: dict[str, int] = {}
         self._rewritten: list[tuple[SegmentRecord, SegmentRecord]] = []
+        self._statements: list[tuple[sa.Executable, list[dict[str, Any]]]] = []
+        self._dropped: list[str] = []
 
     def add_segment(
         self, kind: SegmentKind, model: str, window: int, batch_id: str, table: pa.Table, *, at: int | None = None
@@ -217,11 +220,50 @@ class Transaction:
         self._rewritten.append((record, changed))
         return changed
 
+    def drop_segments(self, records: Sequence[SegmentRecord]) -> None:
+        """Forget committed segments; the caller records where their rows went, or why they did."""
+        self._require_open()
+        keys = [{"key_model": record.model, "key_id": record.id} for record in records]
+        self._statements.append((_DROP_SEGMENT, keys))
+        self._dropped += [record.key for record in records]
+
+    def put_content(self, key: str, source: bytes | Path) -> Staged:
+        """Keep content under a key of the caller's, which a row that is written with `execute` has to name."""
+        self._require_open()
+        staged = self._files.stage(source)
+        self._moves.append((staged, key))
+        return staged
+
+    def drop_content(self, key: str) -> None:
+        """Delete content that `put_content` kept, once this is committed; the caller drops the row that names it."""
+        self._require_open()
+        self._dropped.append(key)
+
+    @property
+    def staging(self) -> Path:
+        """A folder for files that are being made; a crash leaves nothing there for long."""
+        with disk_errors("write", self._where):
+            (self._where / "tmp").mkdir(exist_ok=True)
+        return self._where / "tmp"
+
+    def execute(self, statement: sa.Executable, rows: Sequence[dict[str, Any]]) -> None:
+        """Run a statement for each of `rows` before the commit, in the order of these calls."""
+        self._require_open()
+        if rows:
+            self._statements.append((statement, list(rows)))
+
+    def select(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a query on what was committed before."""
+        self._require_open()
+        with disk_errors("read the catalog", self._where):
+            return self._connection.execute(query).all()
+
     @property
     def obsolete(self) -> tuple[str, ...]:
         """Keys of files that no row names any more once this is committed."""
-        new = {changed.key for _, changed in self._rewritten}
-        return tuple(record.key for record, _ in self._rewritten if record.key not in new)
+        new = {changed.key for _, changed in self._rewritten} | {record.key for record in self._segments.values()}
+        old = (*(record.key for record, _ in self._rewritten), *self._dropped)
+        return tuple(key for key in old if key not in new)
 
     def put_signals(
         self, model: str, window: int, signals: Iterable[tuple[str, str | None, float, float, float]]
@@ -267,6 +309,8 @@ class Transaction:
             self._moves = moves
             raise
         with disk_errors("write to the catalog", self._where):
+            for statement, rows in self._statements:
+                self._connection.execute(statement, rows)
             self._insert(_SEGMENTS, [vars(record) for record in self._segments.values()])
             for old, changed in self._rewritten:
                 self._connection.execute(

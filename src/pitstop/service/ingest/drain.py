@@ -1,0 +1,363 @@
+"""The drain: moves acknowledged batches from the spool into the store, each exactly once.
+
+A group of batches becomes one transaction: segments, profiles, join records, journal entries, the ids of the batches,
+and how far each spool file is stored. Killed before the commit, nothing of it happened; killed after it, the next step
+goes on behind it. A batch that cannot be stored goes to the quarantine in the same transaction and holds nobody up.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+
+from pitstop.errors import ColumnValueError, RecordError, SpecError, StatisticError, StoreError
+from pitstop.records.batches import normalise
+from pitstop.records.identity import artifact_id
+from pitstop.records.spec import ModelSpec
+from pitstop.service.ingest.batch import Specs
+from pitstop.service.ingest.formats import json_rows, read_batch, table_of_rows
+from pitstop.service.ingest.label_rows import label_rows
+from pitstop.service.ingest.receiving import Receiving
+from pitstop.store import intake as kept
+from pitstop.store.home import Home
+from pitstop.store.intake import Quarantined
+from pitstop.store.segments import joined
+from pitstop.store.spool import SpoolRecord, read_part, remove_file, spool_files
+from pitstop.store.transaction import Transaction
+
+SPOOL, RECORDS, MODELS = "spool", "records", "models"
+# Payloads of one transaction: enough to make its syncs cheap, few enough to unpack in memory.
+GROUP_BYTES = 16 << 20
+# JSON grows most when it is unpacked.
+_JSON_WEIGHT = 4
+_JSON = ("json", "ndjson")
+# What the content of a batch may bring forth; everything else is a fault of ours or of the disk.
+_CONTENT = (RecordError, SpecError, StatisticError, pa.ArrowException, ArithmeticError, ValueError, TypeError)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did: batches stored, batches that were known before, batches quarantined, bytes of the spool."""
+
+    batches: int = 0
+    repeated: int = 0
+    quarantined: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Group:
+    records: tuple[SpoolRecord, ...]
+    ends: dict[str, int]
+    damaged: tuple[tuple[str, int, int], ...]
+
+
+class Drain:
+    """Stores what is in the spool of the workspace in folder `path`; a context manager.
+
+    One process may do so at a time. `specs` gives specifications by name. Opening raises `StoreBusyError` where another
+    process stores, and `StoreError`.
+    """
+
+    def __init__(self, path: Path, specs: Specs) -> None:
+        self.path = path
+        self._specs = specs
+        self.home = Home.open(path / RECORDS)
+        self._stored: dict[str, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the store back."""
+        self.home.close()
+
+    def run_dry(self) -> Step:
+        """Store everything that is in the spool now; return what was done in all."""
+        total = Step()
+        while (step := self.step()).bytes:
+            total = _sum(total, step)
+        return total
+
+    def step(self) -> Step:
+        """Store the next group; a step of no bytes means that the spool is empty.
+
+        Raises `StoreError` where the disk does not allow it: nothing has changed then, and the next step tries again.
+        """
+        if self._stored is None:
+            self._stored = kept.stored_of(self.home)
+        group, over = self._read(self._stored)
+        if not group.ends:
+            self._remove(over)
+            return Step()
+        try:
+            done = self._committed(group)
+        except BaseException:
+            self._stored = None
+            raise
+        moved = sum(end - self._stored.get(name, 0) for name, end in group.ends.items())
+        self._stored.update(group.ends)
+        self._remove(over)
+        return Step(done.batches, done.repeated, done.quarantined, moved)
+
+    def _committed(self, group: _Group) -> Step:
+        try:
+            return self._commit(group, group.records)
+        except (StoreError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a batch does to the code that reads it, the others must pass
+            if len(group.records) == 1:
+                reason = f"storing it failed with {type(error).__name__}: {error}"
+                return self._commit(group, (), refused=((group.records[0], reason),))
+        # One of them is odd in a way that nobody foresaw: each by itself, and the file's end with the last.
+        total = Step()
+        for place, record in enumerate(group.records, start=1):
+            alone = place == len(group.records)
+            part = _Group((record,), group.ends if alone else {record.file: record.end}, group.damaged if alone else ())
+            total = _sum(total, self._committed(part))
+        return total
+
+    def _commit(
+        self,
+        group: _Group,
+        records: Sequence[SpoolRecord],
+        refused: Sequence[tuple[SpoolRecord, str]] = (),
+    ) -> Step:
+        with self.home.transaction() as store:
+            done = self._store(store, records, refused, group.damaged)
+            for name, end in group.ends.items():
+                kept.set_stored(store, name, end)
+            kept.forget_files(store, self._gone(group))
+        return done
+
+    def _read(self, stored: dict[str, int]) -> tuple[_Group, list[Path]]:
+        """Return the next group, and the files that will be over once it is stored."""
+        records: list[SpoolRecord] = []
+        ends: dict[str, int] = {}
+        damaged: list[tuple[str, int, int]] = []
+        over: list[Path] = []
+        weight = 0
+        for path in spool_files(self.path / SPOOL):
+            start = stored.get(path.name, 0)
+            part = read_part(path, start)
+            taken = 0
+            for record in part.records:
+                if weight >= GROUP_BYTES:
+                    break
+                weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in _JSON else 1)
+                taken += 1
+            records += part.records[:taken]
+            whole = taken == len(part.records)
+            end = part.end if whole else part.records[taken].start
+            damaged += [(path.name, *span) for span in part.damaged if span[1] <= end]
+            if end > start:
+                ends[path.name] = end
+            if whole and part.over:
+                over.append(path)
+            if not whole or weight >= GROUP_BYTES:
+                break
+        return _Group(tuple(records), ends, tuple(damaged)), over
+
+    def _gone(self, group: _Group) -> list[str]:
+        """Return files that were deleted after they had been stored."""
+        assert self._stored is not None  # noqa: S101 - step() has read it; for the type checker
+        there = {path.name for path in spool_files(self.path / SPOOL)}
+        return [name for name in self._stored if name not in there and name not in group.ends]
+
+    def _remove(self, over: Sequence[Path]) -> None:
+        for path in over:
+            remove_file(path)
+
+    def _store(
+        self,
+        store: Transaction,
+        records: Sequence[SpoolRecord],
+        hopeless: Sequence[tuple[SpoolRecord, str]],
+        damaged: Sequence[tuple[str, int, int]],
+    ) -> Step:
+        fresh, repeated = self._unknown(store, records)
+        lost = [_damage(self.path / SPOOL, *span) for span in damaged]
+        refused: list[tuple[SpoolRecord, str]] = [*hopeless]
+        by_model: defaultdict[str, dict[str, list[SpoolRecord]]] = defaultdict(
+            lambda: {"predictions": [], "labels": []}
+        )
+        settled: dict[int, str] = {}
+        for record in fresh:
+            if "discards" in record.meta:
+                settled[int(record.meta["discards"])] = "discarded"
+                continue
+            by_model[record.meta["model"]][record.meta["kind"]].append(record)
+        for model, kinds in by_model.items():
+            refused += self._take(store, model, kinds["predictions"], kinds["labels"])
+        bad = {id(record) for record, _ in refused}
+        settled |= {int(r.meta["mends"]): "mended" for r in fresh if "mends" in r.meta and id(r) not in bad}
+        for number, state in settled.items():
+            kept.settle_quarantine(store, number, state)
+        entries = [*(_entry(record, reason) for record, reason in refused), *lost]
+        kept.put_quarantine(store, entries)
+        for entry in entries:
+            content = {"kind": entry.kind, "format": entry.format, "at": entry.at, "batch": entry.batch_id}
+            store.put_artifact(content, "quarantine", artifact_id("quarantine", content), entry.at, (), entry.model)
+        return Step(len(fresh) - (len(refused) - len(hopeless)), repeated, len(entries))
+
+    def _unknown(self, store: Transaction, records: Sequence[SpoolRecord]) -> tuple[list[SpoolRecord], int]:
+        """Return the records whose batch was not stored before, and how many others there are."""
+        digests = [
+            kept.batch_digest(r.meta["model"], r.meta["kind"], r.meta["id"]) if r.meta.get("id") else None
+            for r in records
+        ]
+        known = set(kept.known_batches(store, [digest for digest in digests if digest is not None]))
+        fresh, new = [], []
+        for record, digest in zip(records, digests, strict=True):
+            if digest is not None:
+                if digest in known:
+                    continue
+                known.add(digest)
+                new.append((digest, record.at))
+            fresh.append(record)
+        for digest, at in new:
+            kept.remember_batches(store, [digest], at)
+        return fresh, len(records) - len(fresh)
+
+    def _take(
+        self, store: Transaction, model: str, predictions: Sequence[SpoolRecord], labels: Sequence[SpoolRecord]
+    ) -> list[tuple[SpoolRecord, str]]:
+        """Store a model's batches; return those that cannot be, each with the reason."""
+        spec = self._specs(model)
+        if spec is None:
+            reason = f"no model {model!r} is registered here any more"
+            return [(record, reason) for record in (*predictions, *labels)]
+        receiving = Receiving(store, self.home, spec, self._loop_home)
+        refused: list[tuple[SpoolRecord, str]] = []
+        ordinal = receiving.intake.rows
+
+        def rows_of(table: pa.Table) -> pa.Table:
+            return normalise(spec, table, first_ordinal=ordinal, labelled=False, unique=False).table
+
+        tables = []
+        for table in _pieces(predictions, rows_of, refused):
+            tables.append(table)
+            ordinal += table.num_rows
+        if tables:
+            receiving.take_predictions(joined(tables), _name(predictions))
+        classes = set(receiving.intake.classes)
+
+        def labels_of(table: pa.Table) -> pa.Table:
+            found = label_rows(spec, table, moments=receiving.intake.moments)
+            _refuse_third_class(spec, classes, found)
+            return found
+
+        tables = list(_pieces(labels, labels_of, refused))
+        if tables:
+            receiving.take_labels(pa.concat_tables(tables).combine_chunks(), _name(labels))
+        receiving.finish(tuple(sorted(classes)))
+        return refused
+
+    def _loop_home(self, model: str) -> Path | None:
+        return self.path / MODELS / model
+
+
+def _refuse_third_class(spec: ModelSpec, classes: set[str], labels: pa.Table) -> None:
+    """Hold the labels of a binary task to two values over all batches; `classes` grows by what was taken."""
+    if spec.model.task != "binary":
+        return
+    found = set(labels["@label"].unique().to_pylist())
+    others = (classes | found) - {spec.decision.positive}
+    if len(others) > 1:
+        before = ", ".join(repr(name) for name in sorted(classes)) or "none"
+        msg = (
+            f"label column {spec.columns.label!r} holds {', '.join(repr(name) for name in sorted(found))}, and earlier "
+            f"labels were {before}; a binary label has two values, one of them {spec.decision.positive!r}"
+        )
+        raise ColumnValueError(msg)
+    classes |= found
+
+
+def _pieces(
+    records: Sequence[SpoolRecord],
+    convert: Callable[[pa.Table], pa.Table],
+    refused: list[tuple[SpoolRecord, str]],
+) -> Iterator[pa.Table]:
+    """Read batches together where they fit together, and halve a group that does not until the odd one stands alone."""
+    if not records:
+        return
+    try:
+        yield convert(_table(records))
+    except _CONTENT as error:
+        if len(records) == 1:
+            refused.append((records[0], str(error)))
+            return
+        middle = len(records) // 2
+        yield from _pieces(records[:middle], convert, refused)
+        yield from _pieces(records[middle:], convert, refused)
+
+
+def _table(records: Sequence[SpoolRecord]) -> pa.Table:
+    """Return the rows of batches as one table, in the order in which they came."""
+    tables: list[pa.Table] = []
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        kind = record.meta["format"]
+        if kind in _JSON:
+            rows += json_rows(kind, record.payload)
+            continue
+        if rows:
+            tables.append(table_of_rows(rows))
+            rows = []
+        tables.append(read_batch(kind, record.payload))
+    if rows:
+        tables.append(table_of_rows(rows))
+    if len(tables) == 1:
+        return tables[0]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        msg = f"the batches of a group have other types: {error}"
+        raise ColumnValueError(msg) from error
+
+
+def _name(records: Sequence[SpoolRecord]) -> str:
+    """Return what a group of batches is called: where it lay in the spool."""
+    first, last = records[0], records[-1]
+    return f"{first.file.partition('.')[0]}:{first.start}-{last.file.partition('.')[0]}:{last.end}"
+
+
+def _entry(record: SpoolRecord, reason: str) -> Quarantined:
+    meta = record.meta
+    name = meta.get("id") or f"{record.file}:{record.start}"
+    return Quarantined(
+        0, meta["model"], meta["kind"], meta["format"], name, record.at, reason, "open", bytes(record.payload)
+    )
+
+
+def _damage(folder: Path, name: str, start: int, end: int) -> Quarantined:
+    """Return the entry of bytes of a spool file that no record can be read from."""
+    try:
+        with (folder / name).open("rb") as file:
+            file.seek(start)
+            content = file.read(end - start)
+    except OSError as error:
+        msg = f"cannot read {folder / name}: {error.strerror or error}; check the disk"
+        raise StoreError(msg) from error
+    reason = (
+        f"{end - start} bytes of the spool file {name} from byte {start} on are no whole record: most likely a batch "
+        "that was being written when the machine stopped, and was never acknowledged"
+    )
+    return Quarantined(0, "", "spool", "bytes", f"{name}:{start}", 0, reason, "open", content)
+
+
+def _sum(left: Step, right: Step) -> Step:
+    return Step(
+        left.batches + right.batches,
+        left.repeated + right.repeated,
+        left.quarantined + right.quarantined,
+        left.bytes + right.bytes,
+    )

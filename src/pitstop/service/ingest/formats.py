@@ -1,0 +1,281 @@
+"""The formats of a batch: JSON rows, NDJSON, CSV, Arrow IPC stream and Parquet; measured before they are unpacked."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc as pa_ipc
+import pyarrow.parquet as pq
+
+from pitstop.errors import ColumnValueError, EmptyTableError, TooLargeError, UnreadableTableError
+from pitstop.records.sources import plain_strings
+from pitstop.records.text_tables import read_csv
+from pitstop.service.ingest.batch import LIMITS, Limits
+from pitstop.service.ingest.messages import is_compressed
+
+MEDIA_TYPES: Mapping[str, str] = {
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/x-jsonlines": "ndjson",
+    "application/json-lines": "ndjson",
+    "text/csv": "csv",
+    "application/csv": "csv",
+    "application/vnd.apache.arrow.stream": "arrow",
+    "application/vnd.apache.parquet": "parquet",
+    "application/parquet": "parquet",
+    "application/x-parquet": "parquet",
+}
+FORMATS = ("json", "ndjson", "csv", "arrow", "parquet")
+ROWS_AT_A_TIME = 65_536
+
+
+def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
+    """Return how many rows a payload holds, without unpacking more than has to be.
+
+    Raises `UnreadableTableError` for what is not of its format, `EmptyTableError` for no rows, `TooLargeError` for
+    more than `limits` allows, and `ColumnValueError` for columns that no row may have.
+    """
+    count = _COUNTERS[_known(kind)]
+    with _broken(kind):
+        rows = count(payload, limits)
+    if not rows:
+        msg = "the batch holds no row; send at least one"
+        raise EmptyTableError(msg)
+    return rows
+
+
+def read_batch(kind: str, payload: bytes, limits: Limits = LIMITS) -> pa.Table:
+    """Return the rows of a payload as a table. Raises as `count_rows` does."""
+    if kind in ("json", "ndjson"):
+        return table_of_rows(json_rows(kind, payload, limits))
+    read = _READERS[_known(kind)]
+    with _broken(kind):
+        return _checked(read(payload, limits), limits)
+
+
+def json_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> list[dict[str, Any]]:
+    """Return the rows of a JSON object, an array of objects, or (`ndjson`) an object on each line."""
+    try:
+        if kind == "ndjson":
+            found: Any = [json.loads(line) for line in payload.split(b"\n") if line.strip()]
+        else:
+            found = json.loads(payload)
+            if type(found) is dict:
+                found = [found]
+    except (ValueError, RecursionError) as error:
+        what = "JSON" if kind == "json" else "one JSON object a line"
+        msg = f"the body is not {what} ({error}); send rows as objects"
+        raise UnreadableTableError(msg) from error
+    if type(found) is not list:
+        msg = f"the body is a JSON {type(found).__name__}; expected an object, or an array of objects, one for each row"
+        raise UnreadableTableError(msg)
+    _limit(len(found), limits.rows, "rows")
+    cells = 0
+    for place, row in enumerate(found):
+        if type(row) is not dict:
+            msg = f"row {place + 1} is a JSON {type(row).__name__}; expected an object"
+            raise UnreadableTableError(msg)
+        cells += len(row)
+    _limit(cells, limits.cells, "cells")
+    return found
+
+
+def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return rows as a table; a key that a row lacks is null there."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    content = {}
+    for name in names:
+        try:
+            content[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            msg = f"column {name!r} mixes types ({error}); give all its values one type"
+            raise ColumnValueError(msg) from error
+    return pa.table(content)
+
+
+@contextmanager
+def _broken(kind: str) -> Iterator[None]:
+    """Say of whatever a reader stumbles over that the body is broken: names that are no UTF-8, types that are none."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, ArithmeticError, LookupError, OSError) as error:
+        msg = f"the body is not readable as {kind} ({_first_line(error)}); write it again"
+        raise UnreadableTableError(msg) from error
+
+
+def _known(kind: str) -> str:
+    if kind not in FORMATS:
+        msg = f"got the format {kind!r}; known: {', '.join(FORMATS)}"
+        raise UnreadableTableError(msg)
+    return kind
+
+
+def _limit(got: int, most: int, what: str) -> None:
+    if got > most:
+        msg = f"the batch has {got:,} {what}; at most {most:,} are taken at a time: send it in parts"
+        raise TooLargeError(msg)
+
+
+def _count_json(payload: bytes, limits: Limits) -> int:
+    return len(json_rows("json", payload, limits))
+
+
+def _count_lines(payload: bytes, limits: Limits) -> int:
+    return len(json_rows("ndjson", payload, limits))
+
+
+def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
+    _limit(payload.count(b"\n"), limits.rows * 2, "lines")
+    try:
+        with tempfile.TemporaryDirectory(prefix="pitstop-") as folder:
+            path = Path(folder) / "batch.csv"
+            path.write_bytes(payload)
+            return read_csv(path)[0]
+    except UnreadableTableError as error:
+        text = str(error).replace(folder + "/", "the ")
+        raise UnreadableTableError(text) from error
+
+
+def _count_csv(payload: bytes, limits: Limits) -> int:
+    return int(_checked(_read_csv(payload, limits), limits).num_rows)
+
+
+def _open_arrow(payload: bytes, limits: Limits) -> Iterable[pa.RecordBatch]:
+    """Return the batches of an Arrow stream, each checked so that no offset leads out of its buffers."""
+    try:
+        reader = pa_ipc.MessageReader.open_stream(payload)
+        rows = 0
+        for message in reader:
+            if is_compressed(message.metadata.to_pybytes()):
+                msg = (
+                    "the Arrow stream is compressed, so its size cannot be known before it is unpacked; write it "
+                    "without compression, or as Parquet"
+                )
+                raise UnreadableTableError(msg)
+        with pa_ipc.open_stream(payload) as stream:
+            _limit(len(stream.schema), limits.columns, "columns")
+            for batch in stream:
+                rows += batch.num_rows
+                _limit(rows, limits.rows, "rows")
+                _limit(rows * batch.num_columns, limits.cells, "cells")
+                batch.validate(full=True)
+                yield batch
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = f"the body is not an Arrow IPC stream ({_first_line(error)}); write it with an Arrow stream writer"
+        raise UnreadableTableError(msg) from error
+
+
+def _read_arrow(payload: bytes, limits: Limits) -> pa.Table:
+    batches = list(_open_arrow(payload, limits))
+    return pa.Table.from_batches(batches) if batches else pa.table({})
+
+
+def _count_arrow(payload: bytes, limits: Limits) -> int:
+    return int(_checked(_read_arrow(payload, limits), limits).num_rows)
+
+
+def _open_parquet(payload: bytes, limits: Limits) -> pq.ParquetFile:
+    """Open a Parquet file after what it says of itself was held against the limits."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(payload), memory_map=False)
+        facts = file.metadata
+        _limit(facts.num_columns, limits.columns, "columns")
+        _limit(facts.num_rows, limits.rows, "rows")
+        _limit(facts.num_rows * facts.num_columns, limits.cells, "cells")
+        sizes = sum(facts.row_group(place).total_byte_size for place in range(facts.num_row_groups))
+        _limit(sizes, limits.text_bytes, "bytes once unpacked")
+        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        # Text stays in dictionaries, whose size is known before it is multiplied by the rows.
+        return pq.ParquetFile(pa.BufferReader(payload), memory_map=False, read_dictionary=texts)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = f"the body is not a Parquet file ({_first_line(error)}); write it again"
+        raise UnreadableTableError(msg) from error
+
+
+def _read_parquet(payload: bytes, limits: Limits) -> pa.Table:
+    file = _open_parquet(payload, limits)
+    batches, size = [], 0
+    try:
+        for batch in file.iter_batches(ROWS_AT_A_TIME, use_threads=False):
+            batch.validate(full=True)
+            size += batch.nbytes
+            _limit(size, limits.text_bytes * 2, "bytes once unpacked")
+            batches.append(batch)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = f"the body is a corrupt Parquet file ({_first_line(error)}); write it again"
+        raise UnreadableTableError(msg) from error
+    return pa.Table.from_batches(batches, file.schema_arrow) if batches else pa.table({})
+
+
+def _count_parquet(payload: bytes, limits: Limits) -> int:
+    return int(_open_parquet(payload, limits).metadata.num_rows)
+
+
+def _checked(table: pa.Table, limits: Limits) -> pa.Table:
+    """Return the table with plain strings, after its shape and the size of its texts were held against the limits."""
+    _limit(table.num_columns, limits.columns, "columns")
+    _limit(table.num_rows, limits.rows, "rows")
+    _limit(table.num_rows * table.num_columns, limits.cells, "cells")
+    if len(set(table.column_names)) < table.num_columns:
+        double = next(name for name in table.column_names if table.column_names.count(name) > 1)
+        msg = f"two columns are called {double!r}; rename one of them"
+        raise ColumnValueError(msg)
+    plain = table
+    for field in table.schema:
+        kind = field.type
+        if pa.types.is_dictionary(kind):
+            if _is_text(kind.value_type):
+                _limit(_decoded_bytes(table.column(field.name)), limits.text_bytes, f"bytes in column {field.name!r}")
+            kind = kind.value_type
+        if not _is_plain(kind):
+            msg = f"column {field.name!r} has the type {kind}; send numbers, booleans, times or text"
+            raise ColumnValueError(msg)
+    return plain_strings(plain)
+
+
+def _decoded_bytes(column: pa.ChunkedArray) -> int:
+    """Return how many bytes a dictionary of texts has once each row has its own."""
+    total = 0
+    for chunk in column.chunks:
+        lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+        total += int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
+    return total
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_plain(kind: Any) -> bool:
+    types = pa.types
+    if types.is_string_view(kind) or _is_text(kind) or types.is_null(kind) or types.is_boolean(kind):
+        return True
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_temporal(kind))
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+_COUNTERS: Mapping[str, Callable[[bytes, Limits], int]] = {
+    "json": _count_json,
+    "ndjson": _count_lines,
+    "csv": _count_csv,
+    "arrow": _count_arrow,
+    "parquet": _count_parquet,
+}
+_READERS: Mapping[str, Callable[[bytes, Limits], pa.Table]] = {
+    "csv": _read_csv,
+    "arrow": _read_arrow,
+    "parquet": _read_parquet,
+}
