@@ -12,6 +12,7 @@ from pitstop.compliance.checklist import Line
 from pitstop.compliance.facts import Answer
 from pitstop.compliance.gate import Objection, Verdict
 from pitstop.compliance.packs import Item
+from pitstop.loop.envelope import ProposedChange
 from pitstop.loop.kept import Kept
 from pitstop.loop.releasing import SHADOW_PERIODS, Releasing
 from pitstop.loop.rowlog import RowLog
@@ -47,9 +48,9 @@ class Releases(RuleBasedStateMachine):
         self.releasing = Releasing(SPEC, RowLog(SPEC), None, 0, self)
         self.refused_since: int | None = None
 
-    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept]) -> Verdict:
+    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept], change: ProposedChange | None = None) -> Verdict:
         """Take the gate's place: admit or object, as the last rule said."""
-        del as_of, kept
+        del as_of, kept, change
         self.asked.append(candidate)
         return Verdict() if self.admits else Verdict((OBJECTION,))
 

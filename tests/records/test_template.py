@@ -14,6 +14,7 @@ from pitstop.records.spec import (
     ColumnsSection,
     CostsSection,
     DecisionSection,
+    LimitsSection,
     ModelSection,
     ModelSpec,
     Outcome,
@@ -62,7 +63,19 @@ def specs(draw: st.DrawFn) -> ModelSpec:
         alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100))),
         trainer=draw(st.builds(TrainerSection, NAMES, st.lists(NAMES, max_size=3).map(tuple), st.integers(0, 99))),
         policy=draw(st.builds(PolicySection, NAMES, NAMES, fit_every=st.integers(1, 9))),
-        rules=draw(st.builds(RulesSection, *[st.lists(NAMES, max_size=3).map(tuple)] * 4)),
+        rules=draw(st.builds(RulesSection, *[st.lists(NAMES, min_size=1, max_size=3).map(tuple)] * 4)),
+        limits=draw(
+            st.builds(
+                LimitsSection,
+                st.booleans(),
+                st.lists(NAMES, max_size=2).map(tuple),
+                st.floats(0.0, 1.0),
+                st.floats(0.0, 2.0),
+                st.sampled_from(["approver", "risk_officer"]),
+                st.integers(0, 9),
+                st.floats(-1.0, 1e6),
+            )
+        ),
         serving=draw(st.builds(ServingSection, NAMES, st.lists(NAMES, max_size=3).map(tuple))),
         replay=draw(st.builds(ReplaySection, st.text(max_size=10))),
     )

@@ -11,25 +11,30 @@ from pitstop.compliance.facts import Artifact, Facts
 from pitstop.compliance.gate import Verdict, judge
 from pitstop.compliance.packs import Pack, load_packs
 from pitstop.journal.verification import Verification
+from pitstop.loop.envelope import ProposedChange, with_limits
 from pitstop.loop.kept import Kept
 from pitstop.loop.recalling import KINDS, logged_windows, recall
 from pitstop.records.identity import artifact_id
-from pitstop.records.spec import ModelSpec, RulesSection
+from pitstop.records.spec import LimitsSection, ModelSpec, RulesSection
 from pitstop.store.home import Home
 
 
 class Gate(Protocol):
     """Says whether a candidate may be released."""
 
-    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept]) -> Verdict:
-        """Return what stands in the way of a release at `as_of`; `kept` is not in the store yet."""
+    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept], change: ProposedChange | None = None) -> Verdict:
+        """Return what stands in the way of a release at `as_of`; `kept` is not in the store yet.
+
+        `change` is what it would change, None where no envelope was agreed.
+        """
 
 
 @dataclass(frozen=True)
 class Held:
     """A proven candidate whose release is refused: its number, the period, the record of it, and what led there.
 
-    `why` would be the release's reason; `sentence` says what stands in its way, as it was when it was refused.
+    `why` would be the release's reason; `sentence` says what stands in its way, as it was when it was refused; `change`
+    is what the release would change, where an envelope was agreed.
     """
 
     number: int
@@ -38,6 +43,7 @@ class Held:
     caused_by: tuple[str, ...]
     why: str
     sentence: str
+    change: ProposedChange | None = None
 
     def to_state(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -46,7 +52,9 @@ class Held:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return what `to_state` described."""
-        return cls(**{**state, "caused_by": tuple(state["caused_by"])})
+        change = state.get("change")
+        proposed = ProposedChange(**change) if change else None
+        return cls(**{**state, "caused_by": tuple(state["caused_by"]), "change": proposed})
 
 
 class Gatekeeper:
@@ -62,6 +70,11 @@ class Gatekeeper:
         self._windows: set[int] = set()
         self._verified: Verification | None = None
         self._announced = False
+
+    @property
+    def binds(self) -> bool:
+        """Whether anything could stand in a release's way: a pack, or an envelope that was agreed."""
+        return bool(self.packs) or self._spec.limits.envelope != LimitsSection().envelope
 
     def saw(self, window: int, rows: int, kept: Sequence[Kept]) -> None:
         """Take note of a window that the loop took in and has not committed."""
@@ -79,19 +92,22 @@ class Gatekeeper:
         self._announced = True
         spec = self._spec
         before = self._home.artifacts("rules", spec.model.name)
-        if spec.rules == RulesSection() and not before:
+        if spec.rules == RulesSection() and spec.limits == LimitsSection() and not before:
             return ()
         people = {name: list(names) for name, names in asdict(spec.rules).items() if name != "packs"}
         content: dict[str, Any] = {"packs": [{**pack.to_json(), "text": pack.text} for pack in self.packs], **people}
-        if before and {name: before[-1].content[name] for name in content} == content:
+        if spec.limits != LimitsSection():
+            content["limits"] = {**asdict(spec.limits), "recipes": list(spec.limits.recipes)}
+        if before and {name: value for name, value in before[-1].content.items() if name != "after"} == content:
             return ()
         content["after"] = before[-1].id if before else None
         causes = tuple(item.id for item in before[-1:])
         return (Kept("rules", artifact_id("rules", content), opening, causes, content),)
 
-    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept]) -> Verdict:
+    def judge(self, candidate: str, as_of: int, kept: Sequence[Kept], change: ProposedChange | None = None) -> Verdict:
         """Return what stands in the way of a release, by what is on record at `as_of` and by `kept`."""
-        return judge(self.packs, self._facts(candidate, as_of, kept))
+        facts = self._facts(candidate, as_of, kept)
+        return with_limits(judge(self.packs, facts), self._spec.limits, change, facts)
 
     def _facts(self, candidate: str, as_of: int, kept: Sequence[Kept]) -> Facts:
         name, calendar = self._spec.model.name, self._spec.calendar

@@ -87,7 +87,7 @@ class Loop:
         first_period = self.calendar.period_at(start)
         lead = first_period - self.calendar.period_at(self.calendar.window_start(first_data))
         self.gate = gate
-        self.upkeep = OrderedUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.packs else None)
+        self.upkeep = OrderedUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.binds else None)
         self.books = Books(spec, self.log)
         self.layout: Layout | None = None
         self.baseline: Baseline | None = None

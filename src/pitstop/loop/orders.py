@@ -61,6 +61,9 @@ class OrderedUpkeep(Upkeep):
             "version": order.version,
             "recipe": order.recipe or None,
         }
+        if order.action == "release":
+            # An order to release says which model it approves of.
+            content["model"] = self._shadowed(order.version).model
         name = artifact_id("order", {**content, "at": as_of, "after": last})
         kept = [Kept("order", name, as_of, (last,), {**content, "observed": dict(order.observed)})]
         why = f"{order.by.strip()}: {order.reason.strip()}"

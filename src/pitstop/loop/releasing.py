@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from pitstop.errors import TrainingError
-from pitstop.loop.duels import LEAST_BOUND, Duel
+from pitstop.loop.duels import LEAST_BOUND, Duel, disagreement_on
+from pitstop.loop.envelope import ProposedChange
 from pitstop.loop.fitting import Fitting
 from pitstop.loop.gatekeeping import Gate, Held, keep_refusal, keep_withdrawal
 from pitstop.loop.kept import Kept, keep_failure
 from pitstop.loop.models import Models, Predictions
 from pitstop.loop.rowlog import RowLog
-from pitstop.records.spec import ModelSpec
+from pitstop.records.spec import LimitsSection, ModelSpec
 from pitstop.releases import ReleaseTimeline
 from pitstop.retraining.comparison import PairedTest
 
@@ -85,15 +87,41 @@ class Releasing(Fitting):
             self._promote(number, as_of, caused_by, why)
             return True
         candidate = self.candidates[number]
-        verdict = self.gate.judge(candidate.id, as_of, (*kept, *self._releases(0)))
+        change = self._change(number, as_of, kept)
+        if number not in self.candidates:
+            return False
+        verdict = self.gate.judge(candidate.id, as_of, (*kept, *self._releases(0)), change)
         if verdict.admitted:
             self._promote(number, as_of, (*caused_by, *verdict.causes), why + verdict.words)
             return True
         refusal = keep_refusal(candidate.id, as_of, (*caused_by, candidate.id), verdict)
         kept.append(refusal)
         now = self.calendar.period_at(as_of) - self.first_period
-        self.held = Held(number, now, refusal.id, caused_by, why, verdict.sentence)
+        self.held = Held(number, now, refusal.id, caused_by, why, verdict.sentence, change)
         return False
+
+    def _change(self, number: int, as_of: int, kept: list[Kept]) -> ProposedChange | None:
+        """Return what the release of a candidate would change; None where no envelope was agreed."""
+        limits = self.spec.limits
+        if limits.envelope == LimitsSection().envelope:
+            return None
+        candidate, champion = self.candidates[number], self.candidates[self.champion]
+        changed = 0.0
+        if limits.most_changed < 1.0:
+            changed = 1.0 - self._agreement(number, self.champion, as_of, kept)
+        return ProposedChange(candidate.recipe.name, candidate.rows, champion.rows, changed)
+
+    def _agreement(self, one: int, other: int, as_of: int, kept: list[Kept]) -> float:
+        """Return the share of the rows labelled in the last period on which two candidates decide alike.
+
+        0 where one of them gives no answer that can be used; it is then forgotten.
+        """
+        start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
+        rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
+        heard = self._hear([one, other], self.log.features(rows), as_of, kept)
+        if len(heard) < 2:
+            return 0.0
+        return 1.0 - disagreement_on(self.spec, self.log, rows, heard[one], heard[other])
 
     def _ask_again(self, as_of: int, kept: list[Kept]) -> bool:
         """Promote the candidate that is held up where nothing stands in its way any more; give it up in the end."""
@@ -106,7 +134,8 @@ class Releasing(Fitting):
             return False
         words, causes = "", (*held.caused_by, held.refusal)
         if self.gate is not None:
-            verdict = self.gate.judge(self.candidates[held.number].id, as_of, (*kept, *self._releases(0)))
+            model = self.candidates[held.number].id
+            verdict = self.gate.judge(model, as_of, (*kept, *self._releases(0)), held.change)
             if not verdict.admitted:
                 return False
             words, causes = verdict.words, (*causes, *verdict.causes)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.errors import TrainingError
-from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, disagreement_on, row_losses
+from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, row_losses
 from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision, keep_failure
 from pitstop.loop.models import Models, Predictions
@@ -29,6 +29,7 @@ from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.base import Costs, Decision, History
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.policies import POLICIES
+from pitstop.strategy.restraint import Restraint, held_back
 
 Ints = NDArray[np.int64]
 
@@ -40,6 +41,10 @@ class Change:
     kept: tuple[Kept, ...]
     released: bool = False
     decisions: tuple[Decision, ...] = ()
+
+
+def _serves(release: Release) -> bool:
+    return release.stage == "champion"
 
 
 class Upkeep(Releasing):
@@ -87,7 +92,9 @@ class Upkeep(Releasing):
         # A candidate is fitted on its grid, and whenever one is to be released.
         due = now % self.spec.policy.fit_every == 0 or decision.action == "retrain"
         # A recipe that looks back a few periods finds nothing where no label came for as long.
-        possible = due and len(self._training_rows(as_of)) > 0
+        rows = len(self._training_rows(as_of)) if due else 0
+        price = self.spec.costs.fit_per_row * rows
+        possible = rows > 0 and not self._restraint.over_budget(self._spent(as_of), price)
         # A person may have asked for one at this very instant.
         ordered = now in self.candidates
         if possible and not ordered:
@@ -166,7 +173,31 @@ class Upkeep(Releasing):
             recipe=self.spec.policy.recipe,
             caused_by=(*caused_by, *([self.timeline.champion.id] if self.timeline.champion else [])),
         )
-        return policy.decide(history, costs, as_of)
+        return self._restrained(policy.decide(history, costs, as_of), now, costs, as_of)
+
+    def _restrained(self, decision: Decision, now: int, costs: Costs, as_of: int) -> Decision:
+        """Return the decision under `[limits]`: cool-down and budget."""
+        limits = self._restraint
+        since = now - self.released_at[-1] if self.released_at else None
+        return held_back(decision, limits.why_not(since, self._spent(as_of), costs.release + costs.fit))
+
+    @property
+    def _restraint(self) -> Restraint:
+        limits = self.spec.limits
+        return Restraint(limits.cool_down, limits.budget_per_month if limits.budget_per_month >= 0 else None)
+
+    def _spent(self, as_of: int) -> float:
+        """Return what releases and fits have cost in the month before `as_of`, the given first model apart."""
+        calendar = self.calendar
+        since = calendar.window_start(calendar.window_at(as_of) - calendar.windows_per_month)
+        fits = sum(
+            self.fit_rows[number]
+            for number, item in self.candidates.items()
+            if number and since <= item.at < as_of and number in self.fit_rows
+        )
+        first = {release.version: release.at for release in reversed(self.timeline.releases) if _serves(release)}
+        releases = sum(since <= at < as_of for version, at in first.items() if version > 1)
+        return releases * self.spec.costs.release + fits * self.spec.costs.fit_per_row
 
     def _enter(self, now: int, as_of: int, decision: Decision, kept: list[Kept]) -> Change:
         """Release the candidate of this period where its recipe is proven, else put it in shadow."""
@@ -204,18 +235,6 @@ class Upkeep(Releasing):
             why = f"in shadow: its recipe is proven, but it decides only {agreed:.1%} of rows like the tested model"
         self._shadow(now, as_of, (decision.id,), why)
         return Change((*kept, *self._releases(before)))
-
-    def _agreement(self, refit: int, tested: int, as_of: int, kept: list[Kept]) -> float:
-        """Return the share of the rows labelled in the last period on which two candidates decide alike.
-
-        0 where one of them gives no answer that can be used; it is then forgotten.
-        """
-        start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
-        rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
-        heard = self._hear([refit, tested], self.log.features(rows), as_of, kept)
-        if len(heard) < 2:
-            return 0.0
-        return 1.0 - disagreement_on(self.spec, self.log, rows, heard[refit], heard[tested])
 
     # Labels that arrive within a period.
 

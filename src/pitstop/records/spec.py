@@ -195,6 +195,41 @@ class RulesSection:
 
 
 @dataclass(frozen=True)
+class LimitsSection:
+    """`[limits]`: what may happen by itself, and what needs a person. No part of the specification's id, as `[rules]`.
+
+    A release is inside the agreed envelope of change where `automatic` is true, its recipe is among `recipes` (empty:
+    any), it decides at most a share `most_changed` of the last period's labelled rows otherwise than the champion (a
+    regression: predicts further apart than the mean absolute error), and it has at least a share `least_rows` of the
+    champion's training rows. Outside, it waits until somebody who holds the role `approval` approves it. For
+    `cool_down` periods after a release the policy releases nothing. `budget_per_month`, in currency, bounds what
+    releases and fits cost in any month (30 days; 30 windows of rows); -1 is no bound.
+    """
+
+    automatic: bool = True
+    recipes: tuple[str, ...] = ()
+    most_changed: float = 1.0
+    least_rows: float = 0.0
+    approval: Literal["approver", "risk_officer"] = "approver"
+    cool_down: int = 0
+    budget_per_month: float = -1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share and no number of periods."""
+        if not (0.0 <= self.most_changed <= 1.0 and self.least_rows >= 0.0 and self.cool_down >= 0):
+            msg = (
+                f"[limits] has most_changed {self.most_changed}, least_rows {self.least_rows} and cool_down "
+                f"{self.cool_down}; expected a share from 0 to 1, a share and a number of periods from 0"
+            )
+            raise SpecError(msg)
+
+    @property
+    def envelope(self) -> tuple[bool, tuple[str, ...], float, float]:
+        """What a release is held against before it is made."""
+        return self.automatic, self.recipes, self.most_changed, self.least_rows
+
+
+@dataclass(frozen=True)
 class ReplaySection:
     """`[replay]`: when the first model is fitted. Empty: after three periods, or a tenth of all, whichever is later."""
 
@@ -216,6 +251,7 @@ class ModelSpec:
     policy: PolicySection = PolicySection()
     serving: ServingSection = ServingSection()
     rules: RulesSection = RulesSection()
+    limits: LimitsSection = LimitsSection()
     replay: ReplaySection = ReplaySection()
 
     def __post_init__(self) -> None:
@@ -252,7 +288,18 @@ class ModelSpec:
         if any(not price >= 0 for price in asdict(self.costs).values()):
             msg = "[costs] must not be negative; a cost is what is paid"
             raise SpecError(msg)
+        self._check_approval()
         _ = self.calendar
+
+    def _check_approval(self) -> None:
+        role = self.limits.approval
+        people = self.rules.approvers if role == "approver" else self.rules.risk_officers
+        if self.limits.envelope != LimitsSection().envelope and not people:
+            msg = (
+                f"[limits] lets a release outside the envelope wait for a {role}, and [rules] {role}s names nobody; "
+                "name one, or no release could ever be approved"
+            )
+            raise SpecError(msg)
 
     @property
     def calendar(self) -> Calendar:
@@ -277,8 +324,9 @@ class ModelSpec:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that decides what is found out about the model, as plain types: all but `[serving]` and `[rules]`."""
-        everything = {name: section for name, section in asdict(self).items() if name not in ("serving", "rules")}
+        """All that decides what is found out about the model, as plain types: where it serves and rules are apart."""
+        apart = ("serving", "rules", "limits")
+        everything = {name: section for name, section in asdict(self).items() if name not in apart}
         for section, name, default in _SINCE_FIRST:
             if everything[section][name] == default:
                 del everything[section][name]

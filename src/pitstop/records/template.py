@@ -35,6 +35,7 @@ def template(spec: ModelSpec, guesses: Sequence[Guess] = (), warnings: Sequence[
         _policy(spec),
         _serving(spec),
         _rules(spec),
+        _limits(spec),
         _replay(spec),
     )
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -213,6 +214,25 @@ def _rules(spec: ModelSpec) -> list[str]:
         f"authors = {_texts(rules.authors)}",
         f"approvers = {_texts(rules.approvers)}",
         f"risk_officers = {_texts(rules.risk_officers)}",
+    ]
+
+
+def _limits(spec: ModelSpec) -> list[str]:
+    limits = spec.limits
+    return [
+        "[limits]",
+        "# What may happen by itself. A release outside this envelope waits for somebody who holds the role: without",
+        "# `automatic` every one, one by another recipe (empty: any will do), one that decides more than this share of",
+        "# rows otherwise than the champion, or one with less than this share of the champion's training rows.",
+        f"automatic = {'true' if limits.automatic else 'false'}",
+        f"recipes = {_texts(limits.recipes)}",
+        f"most_changed = {limits.most_changed!r}",
+        f"least_rows = {limits.least_rows!r}",
+        f"approval = {_text(limits.approval)}",
+        "# Periods after a release in which the policy releases nothing; what releases and fits may cost in a month,",
+        "# in the currency of [value] (-1: no bound).",
+        f"cool_down = {limits.cool_down}",
+        f"budget_per_month = {limits.budget_per_month!r}",
     ]
 
 
