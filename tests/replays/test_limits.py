@@ -107,7 +107,7 @@ def test_an_ordered_release_is_its_own_approval_and_an_author_s_is_not(
     bound = replace(limited(spec, automatic=False), policy=replace(spec.policy, name="never"))
     workshop.run(history(), bound, "ordered", as_of="2024-02-05")
     for action in ("retrain", "release"):
-        order = Order(action, "Ben", "the relation turned round")  # type: ignore[arg-type]  # both are actions
+        order = Order(action, "Ben", "the relation turned round")
         carry_out(workshop.folder / "ordered", order, spec=bound, base=workshop.folder)
     assert served(workshop, "ordered") == [1, 2]
     workshop.run(history(), bound, "ordered")

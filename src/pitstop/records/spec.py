@@ -6,17 +6,16 @@ neighbours), so a typing mistake never becomes a silent default.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from pitstop.errors import SpecError
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
 from pitstop.records.identity import artifact_id
+from pitstop.records.sections import built
 
 Task = Literal["binary", "multiclass", "regression"]
 # Settings that came after the first homes were made, with their defaults: unused, they leave the id alone.
@@ -88,6 +87,11 @@ class Outcome:
     constant: float = 0.0
     factor: float = 0.0
     amount: str | None = None
+
+    @classmethod
+    def of_number(cls, number: float) -> Outcome:
+        """Return what a single number in a specification stands for."""
+        return cls(constant=number)
 
 
 @dataclass(frozen=True)
@@ -345,13 +349,13 @@ def parse_spec(text: str, source: str = "pitstop.toml") -> ModelSpec:
     except tomllib.TOMLDecodeError as error:
         msg = f"{source} is not valid TOML: {error}"
         raise SpecError(msg) from error
-    spec: ModelSpec = _build(ModelSpec, document, source, "")
+    spec: ModelSpec = built(ModelSpec, document, source, "")
     return spec
 
 
 def spec_of(content: Mapping[str, Any]) -> ModelSpec:
     """Return the specification whose `content` (as plain JSON types) was kept. Raises `SpecError` for another one."""
-    spec: ModelSpec = _build(ModelSpec, _given(content), "a kept specification", "")
+    spec: ModelSpec = built(ModelSpec, _given(content), "a kept specification", "")
     return spec
 
 
@@ -370,60 +374,3 @@ def load_spec(path: Path | str) -> ModelSpec:
         msg = f"cannot read the specification {path}: {error}; `pitstop init TABLE` writes one"
         raise SpecError(msg) from error
     return parse_spec(text, str(path))
-
-
-def _build(kind: type[Any], document: Mapping[str, Any], source: str, section: str) -> Any:
-    hints = get_type_hints(kind)
-    known = [item.name for item in fields(kind)]
-    for key in document:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            where = f"[{section}]" if section else "the top level"
-            msg = f"{source}: unknown key {key!r} in {where}{hint} Known: {', '.join(known)}"
-            raise SpecError(msg)
-    values = {}
-    for item in fields(kind):
-        if item.name in document:
-            where = f"{section}.{item.name}" if section else item.name
-            values[item.name] = _convert(hints[item.name], document[item.name], source, where)
-    try:
-        return kind(**values)
-    except TypeError as error:
-        missing = [item.name for item in fields(kind) if item.name not in values and f"'{item.name}'" in str(error)]
-        where = f"[{section}]" if section else "the top level"
-        msg = f"{source}: {where} lacks {', '.join(missing) or error}; `pitstop init TABLE` writes a complete file"
-        raise SpecError(msg) from error
-
-
-def _convert(kind: Any, value: Any, source: str, where: str) -> Any:
-    if hasattr(kind, "__dataclass_fields__"):
-        if kind is Outcome and isinstance(value, int | float) and not isinstance(value, bool):
-            return Outcome(constant=float(value))
-        if not isinstance(value, dict):
-            msg = f"{source}: {where} is {value!r}; expected a table"
-            raise SpecError(msg)
-        return _build(kind, value, source, where)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            msg = f"{source}: {where} is {value!r}; expected a list of strings"
-            raise SpecError(msg)
-        return tuple(value)
-    options = get_args(kind) if get_origin(kind) is UnionType or get_origin(kind) is not Literal else (kind,)
-    for option in options or (kind,):
-        if get_origin(option) is Literal and value in get_args(option):
-            return value
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if option in (int, str, bool) and type(value) is option:
-            return value
-    msg = f"{source}: {where} is {value!r}; expected {_describe(kind)}"
-    raise SpecError(msg)
-
-
-def _describe(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(repr(part) for part in get_args(kind))
-    if get_args(kind):
-        return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
-    return {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, str(kind))
