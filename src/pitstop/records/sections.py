@@ -1,4 +1,4 @@
-"""Builds a specification's sections from a document, and says what is unknown, missing or of a wrong kind, and where."""
+"""Builds a specification's sections from a document; says what is unknown, missing or of a wrong kind, and where."""
 
 from __future__ import annotations
 
