@@ -13,6 +13,7 @@ KINDS = (
     *("spec", "rules", "challenger", "failure", "baseline", "comparison", "decision", "release", "estimate"),
     *("alarm", "incident", "incident-growth", "refusal", "withdrawal"),
     *("order", "attestation", "disposition", "approval", "override", "fairness-audit", "export"),
+    *("assignment", "snooze", "comment"),
     *("serious-incident", "freeze", "incident-report", "incident-closing"),
 )
 """Kinds of artifacts that evidence is made of: all but the ledger's, of which there are many."""

@@ -71,12 +71,13 @@ def standing_of(home: Path | str, model: str) -> Standing:
         champion=f"v{champion.version}",
         since=calendar.name_instant(champion.at),
         reason=champion.reason,
-        tests=tuple(_running(duel, names[duel.other], spec["value"]["currency"]) for duel in duels),
+        tests=tuple(running(duel, names[duel.other], spec["value"]["currency"]) for duel in duels),
         held=refusals[-1].content["sentence"] if held and refusals else "",
     )
 
 
-def _running(duel: Duel, version: str, currency: str) -> Running:
+def running(duel: Duel, version: str, currency: str) -> Running:
+    """Return how the comparison of the champion with `version` stands; amounts are in `currency`."""
     test = duel.test
     low, high = test.interval
     needed = test.rows_needed()

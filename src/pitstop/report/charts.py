@@ -27,6 +27,10 @@ class Frame:
 
 
 WIDE = Frame("wide", 800, 300, labelled=True)
+PAGE = Frame("wide", 1160, 330, labelled=True)
+"""For a page of the service, which is wider than a report."""
+HALF = Frame("wide", 560, 290, labelled=True)
+"""For half of such a page."""
 NARROW = Frame("narrow", 360, 270, labelled=False)
 CARD = Frame("card", 420, 0, labelled=False)
 """For rows of bars: as high as the rows need."""

@@ -13,6 +13,7 @@ from pitstop.report.scales import Scale, label_places, spread, value_scale
 from pitstop.report.story import Number, known
 
 _MARK = 9.0  # radius of a numbered release mark
+_FLAG = 13.0  # width of the flag of an event
 _DIGITS = 10.0  # font size of the number within
 _SUBJECTS = frozenset({"pitstop", "realised"})
 _DENSE = 150  # points from which on a thick line closes its own gaps
@@ -33,7 +34,8 @@ class LineChart:
     """What a line chart shows. All `x` are on one scale of time; a point without a value is a gap.
 
     `labels` name places of the time axis; `band` holds (x, low, high); `withheld` spans of x without an estimate;
-    `marks` the x of releases, numbered from `first_mark`; `zero` puts 0 on the value axis.
+    `marks` the x of releases, numbered from `first_mark`; `events` (x, letter, style) what happened, flagged below the
+    axis; `zero` puts 0 on the value axis.
     """
 
     title: str
@@ -44,6 +46,7 @@ class LineChart:
     band: tuple[tuple[float, Number | None, Number | None], ...] = ()
     withheld: tuple[tuple[float, float], ...] = ()
     marks: tuple[float, ...] = ()
+    events: tuple[tuple[float, str, str], ...] = ()
     first_mark: int = 1
     zero: bool = False
 
@@ -67,6 +70,7 @@ def line_chart(chart: LineChart, frame: Frame) -> Markup:
     parts += [_withheld_span(plot, start, end) for start, end in chart.withheld]
     parts += _band(chart, plot)
     parts += _marks(chart, plot)
+    parts += _events(chart, plot)
     # What the report is about is drawn last, so that nothing covers it.
     parts += [_line(line, plot) for line in sorted(chart.lines, key=lambda line: line.policy in _SUBJECTS)]
     if frame.labelled:
@@ -82,7 +86,7 @@ def _plot(chart: LineChart, frame: Frame) -> _Plot:
     values = [value for line in chart.lines for _, value in line.points]
     values += [value for _, low, high in chart.band for value in (low, high)]
     top = 2 * LETTERS + (2 * _MARK + 4 if chart.marks else 0)
-    bottom = frame.height - 2 * LETTERS
+    bottom = frame.height - (3.4 if chart.events else 2) * LETTERS
     value = value_scale(values, bottom, top, zero=chart.zero, ticks=6 if frame.labelled else 5)
     left = max(text_width(value.tick_text(tick), LETTERS) for tick in value.ticks) + 8
     names = [text_width(line.name, LETTERS * BOLD) for line in chart.lines] if frame.labelled else []
@@ -103,7 +107,25 @@ def _axes(chart: LineChart, plot: _Plot) -> list[Markup]:
     places = [plot.time.at(x) for x, _ in chart.labels]
     texts = [fitted(text, (plot.right - plot.left) / 2, LETTERS) for _, text in chart.labels]
     for x, text in label_places(places, texts, LETTERS, plot.left, plot.right):
-        parts.append(lettering(text, x, plot.bottom + LETTERS * 1.6, "quiet", "middle"))
+        parts.append(lettering(text, x, plot.bottom + LETTERS * (3.0 if chart.events else 1.6), "quiet", "middle"))
+    return parts
+
+
+def _events(chart: LineChart, plot: _Plot) -> list[Markup]:
+    """Return a small flag below the axis for each event, with its letter where letters do not touch."""
+    places = [plot.time.at(x) for x, _, _ in chart.events]
+    lettered = len(places) * _FLAG * 1.5 <= plot.right - plot.left
+    heads = spread(places, _FLAG * 1.5, plot.left, plot.right) if lettered else places
+    parts = []
+    for place, head, (_, letter, style) in zip(places, heads, chart.events, strict=True):
+        foot = plot.bottom + 4
+        parts.append(element("path", {"d": path(((place, plot.bottom), (head, foot))), "class": "flag-foot"}))
+        corners = path(((head, foot), (head + _FLAG / 2, foot + 5), (head + _FLAG / 2, foot + 16)))
+        shape = f"{corners}L{head - _FLAG / 2:.1f} {foot + 16:.1f}L{head - _FLAG / 2:.1f} {foot + 5:.1f}Z"
+        parts.append(element("path", {"d": shape, "class": f"flag {style}"}))
+        if lettered:
+            spot = {"x": head, "y": foot + 13.5, "class": "flag-letter", "text-anchor": "middle", "font-size": 9}
+            parts.append(element("text", spot, letter))
     return parts
 
 

@@ -26,6 +26,10 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """Tell template engines (MarkupSafe's protocol) that nothing in it is to be escaped again."""
+        return self
+
 
 def printable(text: str) -> str:
     """Return `text` with control characters, direction overrides and surrogates as U+FFFD; tab and newline stay."""

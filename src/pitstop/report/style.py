@@ -19,7 +19,7 @@ TOKENS = f""":root{{color-scheme:light dark;{_LIGHT}}}
 @media print{{:root{{color-scheme:light;{_LIGHT}}}}}
 """
 
-_PICTURE = """
+PICTURE_RULES = """
 .picture text{fill:var(--ink);font-variant-numeric:tabular-nums}
 .picture text.quiet{fill:var(--quiet)}
 .picture text.name{fill:var(--c);font-weight:600}
@@ -41,11 +41,20 @@ _PICTURE = """
 .solid{fill:var(--c)}
 .open{fill:var(--halo);stroke:var(--c);stroke-width:1.5}
 .loss{fill:var(--halo);stroke:var(--c)}
+.foreseen{fill:var(--band);stroke:var(--c);stroke-dasharray:3 2}
+.entire{fill:var(--data)}.cost{fill:var(--never)}
+.reach{fill:none;stroke:var(--ink);stroke-opacity:.7;stroke-width:1.25}
+.thin .line{stroke-width:1.5}
+.flag-foot{fill:none;stroke:var(--quiet)}
+.flag{fill:var(--quiet)}.flag.error,.flag.break{fill:var(--alarm)}.flag.quality{fill:var(--never)}
+.picture text.flag-letter{fill:var(--paper);font-weight:700}
 .before{fill:none;stroke:var(--quiet)}
 .after{fill:var(--data)}
 """
 
-PICTURE_CSS = f"{TOKENS}svg{{background:var(--paper);font-family:{_FONT}}}{_PICTURE}"
+"""How the parts of pictures look, wherever they stand; the colours are tokens."""
+
+PICTURE_CSS = f"{TOKENS}svg{{background:var(--paper);font-family:{_FONT}}}{PICTURE_RULES}"
 """The style of a picture that stands alone."""
 
 _PAGE = """
@@ -166,5 +175,5 @@ article,figure,.finding,.timeline>li,tr{break-inside:avoid}h2,h3,figcaption,dt,.
 table{font-size:8pt}th,td{padding:.2rem .35rem}a{color:inherit}}
 """
 
-PAGE_CSS = TOKENS + _PICTURE + _PAGE.replace("FONT", _FONT)
+PAGE_CSS = TOKENS + PICTURE_RULES + _PAGE.replace("FONT", _FONT)
 """The style of a whole page."""

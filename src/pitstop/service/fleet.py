@@ -13,6 +13,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from pitstop.service.site.summaries import PAGE_TABLES
+from pitstop.service.site.summaries import declare as declare_pages
 from pitstop.store.base import Catalog
 from pitstop.store.catalog import SqliteCatalog
 from pitstop.store.migrations import Migration, declared
@@ -137,6 +139,7 @@ FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
     Migration("fleet_0003_logins", _declare_logins, _creates("logins")),
     Migration("fleet_0004_jobs", _declare_jobs, _creates("jobs", "requests")),
+    Migration("pages_0001", declare_pages, _creates(*PAGE_TABLES)),
 )
 FLEET = declared(FLEET_MIGRATIONS)
 

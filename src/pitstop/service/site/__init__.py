@@ -1,0 +1,1 @@
+"""The pages that a person looks at: rendered on the server from summaries of each model's home."""

@@ -1,0 +1,492 @@
+"""The charts of the pages: which numbers of a document stand in which picture, under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pitstop.report import formats
+from pitstop.report.bars import RankedRow, paired_bars, ranked_bars
+from pitstop.report.charts import HALF, NARROW, PAGE, WIDE
+from pitstop.report.document import line_legend, swatch_legend
+from pitstop.report.lines import Line, LineChart, line_chart
+from pitstop.report.markup import joined
+from pitstop.report.pictured import Pictured
+from pitstop.report.profit_curve import profit_curve
+from pitstop.report.story import DistributionPair
+from pitstop.report.tables import Column
+from pitstop.report.value_bars import ValueBar, value_bars
+from pitstop.report.waterfall import WaterStep, waterfall
+
+Document = Mapping[str, Any]
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+METRIC_NAMES = {"roc_auc": "AUC", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+METRIC_NAMES["mae"] = "mean absolute error"
+
+
+def performance(document: Document, metric: str, first: int, last: int) -> Pictured:
+    """Return estimated and realised performance on one axis, over periods `first` to `last`, with every mark."""
+    periods = [item for item in document["periods"] if first <= item["period"] <= last]
+    name = METRIC_NAMES[metric]
+    at = {item["period"]: (item["start"] + item["end"]) / 2 for item in periods}
+    realised = tuple((at[item["period"]], item["realised"].get(metric)) for item in periods)
+    foreseen = [(item, item["estimated"].get(metric)) for item in periods]
+    stands = [(item, found) for item, found in foreseen if found and not found["withdrawn"]]
+    values = {item["period"]: found for item, found in stands}
+    estimated = tuple((at[item["period"]], values.get(item["period"], {}).get("value")) for item in periods)
+    withheld = tuple((item["start"], item["end"]) for item, found in foreseen if found and found["withdrawn"])
+    chart = LineChart(
+        title=f"{capital(name)}: realised and estimated",
+        description=_performance_sentence(periods, metric),
+        unit=name,
+        lines=(Line("realised", "realised", realised), Line("estimated", "estimated", estimated)),
+        labels=tuple((at[item["period"]], item["name"]) for item in periods),
+        band=tuple((at[item["period"]], found["low"], found["high"]) for item, found in stands),
+        withheld=_joined(withheld),
+        marks=tuple(float(mark["at"]) for mark in document["marks"] if first <= mark["period"] <= last),
+        events=flags(document, periods),
+        first_mark=1 + sum(mark["period"] < first for mark in document["marks"]),
+    )
+    rows = [
+        (
+            item["name"],
+            item["rows"],
+            item["labelled"],
+            item["realised"].get(metric),
+            *((found["value"], found["low"], found["high"]) if found else (None, None, None)),
+            (found or {}).get("withdrawn") or "",
+        )
+        for item, found in foreseen
+    ]
+    heads = ("rows", "labelled", "realised", "estimated", "low", "high")
+    return Pictured(
+        name=f"performance-{metric}",
+        title=chart.title,
+        sentence=chart.description,
+        drawings=(line_chart(chart, PAGE), line_chart(chart, NARROW)),
+        legend=joined(
+            [
+                line_legend((("realised", "realised"), ("estimated", "estimated")), backup=True),
+                swatch_legend(
+                    [
+                        ("range", "95% interval of the estimate"),
+                        *([("span", "estimate withdrawn")] if withheld else []),
+                    ]
+                ),
+            ]
+        ),
+        columns=(
+            Column("period", numeric=False, style="whole"),
+            *(Column(head) for head in heads),
+            Column("estimate withdrawn because", numeric=False, style="words"),
+        ),
+        texts=[
+            (row[0], formats.count(row[1]), formats.count(row[2]), *(formats.metric(cell) for cell in row[3:7]), row[7])
+            for row in rows
+        ],
+        values=rows,
+    )
+
+
+def flags(document: Document, periods: Sequence[Document]) -> tuple[tuple[float, str, str], ...]:
+    """Return the incidents within some periods as flags: place, letter, kind."""
+    if not periods:
+        return ()
+    start, end = periods[0]["start"], periods[-1]["end"]
+    return tuple(
+        (float(item["at"]), letter(place), item["kind"])
+        for place, item in enumerate(document["incidents"])
+        if start <= item["at"] < end
+    )
+
+
+def letter(place: int) -> str:
+    """Return the letter of the incident at a place: A to Z, then AA and so on."""
+    head, tail = divmod(place, len(LETTERS))
+    return (LETTERS[head - 1] if head else "") + LETTERS[tail]
+
+
+def value_periods(document: Document, marks: Sequence[Document], first: int, last: int) -> Pictured:
+    """Return the value of each period, realised and estimated, from the document of the Value page."""
+    periods = [item for item in document["periods"] if first <= item["period"] <= last]
+    bars = [ValueBar(item["name"], item["realised"], item["estimated"], item["doubt"]) for item in periods]
+    places = {item["period"]: place for place, item in enumerate(periods)}
+    numbered = [
+        (float(places[mark["period"]]), str(number))
+        for number, mark in enumerate(marks, start=1)
+        if mark["period"] in places
+    ]
+    currency = document["currency"]
+    total = sum(item["realised"] + item["estimated"] for item in periods)
+    best = max(periods, key=lambda item: item["realised"] + item["estimated"], default=None)
+    sentence = f"Together {formats.money(total)} {currency} before costs"
+    sentence += f"; the best was {best['name']}." if best else "."
+    title = "Value by period"
+    drawings = tuple(value_bars(title, sentence, currency, bars, numbered, frame) for frame in (PAGE, NARROW))
+    heads = ("realised", "estimated", "interval, half", "releases", "fits", "running", "net", "labels known")
+    keys = ("realised", "estimated", "doubt", "release", "fit", "running", "net", "coverage")
+    values = [(item["name"], *(item[key] for key in keys)) for item in periods]
+    return Pictured(
+        name="value",
+        title=title,
+        sentence=sentence,
+        drawings=drawings,
+        legend=swatch_legend(
+            [("known", "realised"), ("foreseen", "estimated, label to come"), ("reach", "95% interval")]
+        ),
+        columns=(Column("period", numeric=False, style="whole"), *(Column(head) for head in heads)),
+        texts=[(row[0], *(formats.money(cell) for cell in row[1:8]), formats.percent(row[8])) for row in values],
+        values=values,
+    )
+
+
+def bridge(document: Document) -> Pictured:
+    """Return the waterfall from what the first model alone would have earned to what is left after all costs."""
+    accounts, currency = document["accounts"], document["currency"]
+    gain = document["upkeep"]["gain"]
+    running = sum(amount for name, amount in accounts.items() if name in ("inference", "review", "label", "people"))
+    steps = [
+        WaterStep("the first model alone", accounts["realised"] - gain, whole=True),
+        WaterStep("what retraining brought", gain),
+        WaterStep("estimated, label to come", accounts["estimated"], estimated=True),
+        WaterStep("releases", accounts["release"]),
+        WaterStep("fits", accounts["fit"]),
+        *([WaterStep("running costs", running)] if running else []),
+        WaterStep("net", document["net"], whole=True),
+    ]
+    sentence = (
+        f"On the labels that have come, never retraining would have earned {formats.money(steps[0].amount)} {currency}; "
+        f"retraining brought {formats.money(gain)} more for {formats.money(document['upkeep']['cost'])}."
+    )
+    title = "From the first model to what is left"
+    return Pictured(
+        name="waterfall",
+        title=title,
+        sentence=sentence,
+        drawings=tuple(waterfall(title, sentence, steps, frame) for frame in (HALF, NARROW)),
+        columns=(Column("step", numeric=False), Column(currency)),
+        texts=[(step.name, formats.money(step.amount)) for step in steps],
+        values=[(step.name, step.amount) for step in steps],
+    )
+
+
+def gained(document: Document, marks: Sequence[Document]) -> Pictured:
+    """Return what retraining earned over the first model, added up, beside what it cost."""
+    line, currency = document["gained"], document["currency"]
+    names = [item["name"] for item in line]
+    title = "What retraining earned and cost, added up"
+    last = line[-1] if line else {"gain": 0.0, "cost": 0.0}
+    sentence = (
+        f"Against never replacing the first model: {formats.money(last['gain'])} {currency} so far on labelled rows, "
+        f"for {formats.money(last['cost'])} of fits and releases."
+    )
+    places = {item["period"]: float(place) for place, item in enumerate(line)}
+    chart = LineChart(
+        title=title,
+        description=sentence,
+        unit=currency,
+        lines=(
+            Line("earned", "realised", tuple((float(place), item["gain"]) for place, item in enumerate(line))),
+            Line("cost", "never", tuple((float(place), item["cost"]) for place, item in enumerate(line))),
+        ),
+        labels=tuple((float(place), name) for place, name in enumerate(names)),
+        marks=tuple(places[mark["period"]] for mark in marks if mark["period"] in places),
+        zero=True,
+    )
+    return Pictured(
+        name="gained",
+        title=title,
+        sentence=sentence,
+        drawings=(line_chart(chart, HALF), line_chart(chart, NARROW)),
+        legend=line_legend((("realised", "earned"), ("never", "cost")), backup=True),
+        columns=(Column("period", numeric=False, style="whole"), Column("earned"), Column("cost")),
+        texts=[(item["name"], formats.money(item["gain"]), formats.money(item["cost"])) for item in line],
+        values=[(item["name"], item["gain"], item["cost"]) for item in line],
+    )
+
+
+def threshold(document: Document) -> Pictured | None:
+    """Return the profit curve with today's threshold and the best one; None where there is no advice."""
+    advice = document["advice"]
+    if advice is None:
+        return None
+    currency, regret = document["currency"], advice["regret"]
+    title = "Profit by threshold"
+    if advice["worth_changing"]:
+        verdict = f"Another threshold is better by {formats.money(regret['gain'])} {currency}, beyond chance."
+    else:
+        verdict = "No other threshold is better beyond what chance explains."
+    sentence = (
+        f"Today's threshold of {formats.metric(advice['today'])} earned {formats.money(advice['today_profit'])} "
+        f"{currency} on the newest labels. {verdict}"
+    )
+    curve = [(min(item[0], 1.0), item[1]) for item in advice["curve"]]
+    today, best = (advice["today"], advice["today_profit"]), (advice["best"], advice["best_profit"])
+    return Pictured(
+        name="threshold",
+        title=title,
+        sentence=sentence,
+        drawings=tuple(profit_curve(title, sentence, currency, curve, today, best, frame) for frame in (HALF, NARROW)),
+        columns=(Column("threshold"), Column(currency)),
+        texts=[(formats.metric(place), formats.money(amount)) for place, amount in curve],
+        values=curve,
+    )
+
+
+def weighing(document: Document) -> Pictured:
+    """Return what waiting and stopping were expected to cost at each decision."""
+    found = [item for item in reversed(document["decisions"]) if item["wait"] is not None and item["stop"] is not None]
+    currency = document["currency"]
+    title = "What waiting costs against what a stop costs"
+    sentence = "Expected cost at each decision over what the plan looks ahead; where waiting costs more, a stop pays."
+    if found:
+        newest = found[-1]
+        less = "a stop pays" if newest["stop"] < newest["wait"] else "waiting is cheaper"
+        sentence = (
+            f"At the last decision, {newest['when']}, waiting was expected to cost {formats.money(newest['wait'])} "
+            f"{currency} and stopping {formats.money(newest['stop'])}: {less}."
+        )
+    chart = LineChart(
+        title=title,
+        description=sentence,
+        unit=f"{currency}, expected",
+        lines=(
+            Line("wait", "never", tuple((float(item["at"]), item["wait"]) for item in found)),
+            Line("stop", "realised", tuple((float(item["at"]), item["stop"]) for item in found)),
+        ),
+        labels=tuple((float(item["at"]), item["when"]) for item in found),
+        marks=tuple(float(item["at"]) for item in found if item["action"] == "retrain"),
+    )
+    return Pictured(
+        name="weighing",
+        title=title,
+        sentence=sentence,
+        drawings=(line_chart(chart, WIDE), line_chart(chart, NARROW)),
+        legend=line_legend((("never", "wait"), ("realised", "stop and retrain")), backup=True),
+        columns=(
+            Column("decided", numeric=False, style="whole"),
+            Column("action", numeric=False),
+            Column("waiting"),
+            Column("stopping"),
+        ),
+        texts=[
+            (item["when"], item["action"], formats.money(item["wait"]), formats.money(item["stop"])) for item in found
+        ],
+        values=[(item["when"], item["action"], item["wait"], item["stop"]) for item in found],
+    )
+
+
+def policies(document: Document) -> Pictured | None:
+    """Return what policies would have cost on this model's own history; None before two periods are known."""
+    found, currency = document.get("policies", []), document["currency"]
+    if not found:
+        return None
+    title = "What other policies would have cost on this history"
+    least = min(found, key=lambda item: item["cost"])
+    own = next((item for item in found if item["own"]), least)
+    sentence = (
+        f"What was done cost {formats.money(own['cost'])} {currency} in losses and releases; "
+        f"in hindsight the best schedule would have cost {formats.money(least['cost'])}."
+    )
+    colours = {"never": "never", "every period": "monthly", "hindsight optimum": "oracle"}
+    rows = [
+        RankedRow(
+            item["name"],
+            item["cost"],
+            f"{formats.money(item['cost'])}, {formats.plural(item['releases'], 'release')}",
+            "realised" if item["own"] else colours.get(item["name"], "data"),
+        )
+        for item in found
+    ]
+    return Pictured(
+        name="policies",
+        title=title,
+        sentence=sentence,
+        drawings=(ranked_bars(title, sentence, rows),),
+        columns=(Column("policy", numeric=False), Column(f"cost, {currency}"), Column("releases")),
+        texts=[(item["name"], formats.money(item["cost"]), str(item["releases"])) for item in found],
+        values=[(item["name"], item["cost"], item["releases"]) for item in found],
+    )
+
+
+def trouble(document: Document, marks: Sequence[Document], name: Callable[[int], str]) -> Pictured:
+    """Return the series that an incident is about, with its onset, when it was noticed, and the releases around it.
+
+    `name` writes an instant.
+    """
+    chart, points = document["chart"], document["chart"]["points"]
+    start, end = (points[0][0], points[-1][0]) if points else (0, 0)
+    around = [mark for mark in marks if start <= mark["at"] <= end]
+    rate = chart["unit"].startswith("share")
+    written: Callable[[Any], str] = formats.percent if rate else formats.size
+    sentence = f"{document['headline']}: began about {document['since']}, noticed {document['noticed']}."
+    if document["fixed"]:
+        sentence += f" {document['fixed']} was released for it."
+    drawn = LineChart(
+        title=chart["title"],
+        description=sentence,
+        unit=chart["unit"],
+        lines=(Line("", "realised", tuple((float(item[0]), item[1]) for item in points)),),
+        labels=tuple((float(item[0]), name(item[0])) for item in points),
+        band=tuple((float(item[0]), item[2], item[3]) for item in points if item[2] is not None),
+        marks=tuple(float(mark["at"]) for mark in around),
+        events=(
+            (float(document["since_instant"]), "1", "plain"),
+            (float(document["at"]), "2", document["kind"]),
+        )
+        if points
+        else (),
+        first_mark=1 + sum(mark["at"] < start for mark in marks),
+    )
+    return Pictured(
+        name=f"incident-{document['id']}",
+        title=chart["title"],
+        sentence=sentence,
+        drawings=(line_chart(drawn, WIDE), line_chart(drawn, NARROW)),
+        columns=(Column("from", numeric=False, style="whole"), Column("value"), Column("low"), Column("high")),
+        texts=[(name(item[0]), *(written(cell) for cell in item[1:])) for item in points],
+        values=[(name(item[0]), *item[1:]) for item in points],
+    )
+
+
+def shares(document: Document) -> Pictured | None:
+    """Return the suspects of an incident: how much of the movement, weighed by importance, is whose."""
+    suspects = document["suspects"]
+    if not suspects:
+        return None
+    title = "Inputs that moved, by importance x distance"
+    first = suspects[0]
+    sentence = f"{first['column']} makes up {formats.percent(first['share'])} of the weighed movement."
+    rows = [RankedRow(item["column"], item["share"], formats.percent(item["share"])) for item in suspects]
+    heads = ("share", "importance", "distance")
+    return Pictured(
+        name=f"suspects-{document['id']}",
+        title=title,
+        sentence=sentence,
+        drawings=(ranked_bars(title, sentence, rows),),
+        columns=(Column("column", numeric=False), *(Column(head) for head in heads)),
+        texts=[
+            (item["column"], formats.percent(item["share"]), formats.metric(item["importance"]), formats.metric(item["distance"]))
+            for item in suspects
+        ],
+        values=[(item["column"], item["share"], item["importance"], item["distance"]) for item in suspects],
+    )
+
+
+def sides(document: Document) -> list[Pictured]:
+    """Return the suspects' distributions, since the onset against the baseline, side by side."""
+    found = []
+    for pair in document["pairs"]:
+        since = f"since {document['since']}"
+        shown = DistributionPair(
+            pair["column"], "baseline", since, tuple(pair["cells"]), tuple(pair["before"]), tuple(pair["after"])
+        )
+        moved = max(zip(*(pair[key] for key in ("cells", "before", "after")), strict=True), key=lambda item: abs(item[2] - item[1]))
+        sentence = f"{moved[0]}: {formats.percent(moved[1])} of rows in the baseline, {formats.percent(moved[2])} {since}."
+        rows = list(zip(pair["cells"], pair["before"], pair["after"], strict=True))
+        picture = Pictured(
+            name=f"column-{pair['column']}-{document['id']}",
+            title=pair["column"],
+            sentence=sentence,
+            drawings=(paired_bars(pair["column"], sentence, shown),),
+            columns=(Column(pair["column"], numeric=False), Column("baseline"), Column(since)),
+            texts=[(cell, formats.percent(old), formats.percent(new)) for cell, old, new in rows],
+            values=rows,
+        )
+        found.append(picture)
+    return found
+
+
+def maturity(document: Document, unit: str) -> Pictured | None:
+    """Return the share of labels that have come by age; None without any label."""
+    points = document["maturity"]
+    if not points:
+        return None
+    title = "How soon labels come"
+    half = next((item for item in points if item["share"] >= 0.5), None)
+    sentence = (
+        f"Half of them have come after {half['age']:g} {unit}s." if half else "Fewer than half have come by any age yet."
+    )
+    chart = LineChart(
+        title=title,
+        description=sentence,
+        unit="share of rows with a label",
+        lines=(Line("", "realised", tuple((float(place), item["share"]) for place, item in enumerate(points))),),
+        labels=tuple((float(place), f"{item['age']:g}") for place, item in enumerate(points)),
+        zero=True,
+    )
+    return Pictured(
+        name="maturity",
+        title=title,
+        sentence=sentence,
+        drawings=(line_chart(chart, HALF), line_chart(chart, NARROW)),
+        columns=(Column(f"age in {unit}s"), Column("share")),
+        texts=[(f"{item['age']:g}", formats.percent(item["share"])) for item in points],
+        values=[(item["age"], item["share"]) for item in points],
+    )
+
+
+def segments(document: Document) -> Pictured | None:
+    """Return the worst segments by error; None where none has labels enough."""
+    found = document["segments"]["segments"]
+    if not found:
+        return None
+    overall = document["segments"]["error"]
+    title = "Segments with the largest error"
+    first = found[0]
+    sentence = (
+        f"{first['column']} = {first['value']}: {formats.percent(first['error'])} of decisions wrong, "
+        f"{formats.percent(overall)} over all."
+    )
+    rows = [
+        RankedRow(
+            f"{item['value']}",
+            item["error"],
+            f"{formats.percent(item['error'])} ({formats.percent(item['low'])} to {formats.percent(item['high'])})",
+            "never" if item["low"] > overall else "data",
+        )
+        for item in found
+    ]
+    heads = ("rows", "error", "low", "high")
+    return Pictured(
+        name="segments",
+        title=title,
+        sentence=sentence,
+        drawings=(ranked_bars(title, sentence, rows),),
+        columns=(Column("column", numeric=False), Column("value", numeric=False), *(Column(head) for head in heads)),
+        texts=[
+            (item["column"], item["value"], formats.count(item["rows"]), *(formats.percent(item[key]) for key in heads[1:]))
+            for item in found
+        ],
+        values=[(item["column"], item["value"], *(item[key] for key in heads)) for item in found],
+    )
+
+
+def capital(text: str) -> str:
+    """Return a text that begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def _joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Return the spans with those that touch made one."""
+    found: list[tuple[float, float]] = []
+    for start, end in spans:
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def _performance_sentence(periods: Sequence[Document], metric: str) -> str:
+    known = [(item["name"], item["realised"][metric]) for item in periods if item["realised"].get(metric) is not None]
+    if not known:
+        return "No label has come yet for these periods."
+    worst, best = (pick(known, key=lambda item: item[1]) for pick in (min, max))
+    if metric == "mae":
+        worst, best = best, worst
+    name = METRIC_NAMES[metric]
+    return (
+        f"Realised {name} was lowest in {worst[0]} ({formats.metric(worst[1])}), "
+        f"highest in {best[0]} ({formats.metric(best[1])}), and {formats.metric(known[-1][1])} in {known[-1][0]}."
+    )
