@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,7 @@ from pitstop.data import hotel_bookings_notice, hotel_bookings_path, hotel_booki
 
 REPORT = "report.html"
 EVIDENCE = "evidence"
+WORKSPACE = "workspace"
 
 
 def demo(
@@ -36,11 +39,13 @@ def demo(
     from pitstop.replays.replay import replay  # noqa: PLC0415 - as above
     from pitstop.service.pages import page_server, serve  # noqa: PLC0415 - as above
 
+    served = importlib.util.find_spec("starlette") is not None and importlib.util.find_spec("uvicorn") is not None
+
     spec = parse_spec(hotel_bookings_spec())
     page = home / REPORT
     with ExitStack() as stack:
         # Before the work: a port that is taken should not be found out after it.
-        server = None if no_serve else stack.enter_context(page_server(page, port))
+        server = None if no_serve or served else stack.enter_context(page_server(page, port))
         with progress_bar("Replaying bookings") as report:
             note = hotel_bookings_notice().strip()
             result = replay(hotel_bookings_path(), spec, home=home, progress=report, note=note)
@@ -51,6 +56,25 @@ def demo(
             write_evidence(home, spec.model.name, pack)
         if not as_json:
             typer.echo(f"Evidence pack: {pack / 'index.html'} (check it: pitstop evidence verify {pack})")
-        if server is not None:
+        if served and not no_serve:
+            _serve_pages(home, port)
+        elif server is not None:
             # On the error stream: with --json the standard output is one object and nothing else.
             serve(server, lambda address: typer.echo(f"Serving the report at {address} (Ctrl-C ends)", err=True))
+
+
+def _serve_pages(home: Path, port: int | None) -> None:
+    """Serve the pages of a workspace that adopts the demo's home."""
+    from pitstop.service.running import serve  # noqa: PLC0415 - heavy and optional
+    from pitstop.service.settings import USUAL_PORT, Settings  # noqa: PLC0415 - as above
+    from pitstop.service.site.refreshing import refresh_stale  # noqa: PLC0415 - as above
+    from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
+
+    with Workspace.open(home / WORKSPACE) as workspace:
+        workspace.adopt(home, at=time.time_ns() // 1_000)
+        typer.echo("Gathering what the pages show (once)", err=True)
+        refresh_stale(workspace)
+        settings = Settings(port=USUAL_PORT if port is None else port)
+        serve(
+            workspace, settings, lambda address: typer.echo(f"Serving the pages at {address} (Ctrl-C ends)", err=True)
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pitstop.report.charts import LETTERS, Frame, lettering, path, picture, point
 from pitstop.report.lettering import BOLD, fitted, text_width
-from pitstop.report.markup import Markup, element
+from pitstop.report.markup import Attributes, Markup, element
 from pitstop.report.scales import Scale, label_places, spread, value_scale
 from pitstop.report.story import Number, known
 
@@ -124,7 +124,13 @@ def _events(chart: LineChart, plot: _Plot) -> list[Markup]:
         shape = f"{corners}L{head - _FLAG / 2:.1f} {foot + 16:.1f}L{head - _FLAG / 2:.1f} {foot + 5:.1f}Z"
         parts.append(element("path", {"d": shape, "class": f"flag {style}"}))
         if lettered:
-            spot = {"x": head, "y": foot + 13.5, "class": "flag-letter", "text-anchor": "middle", "font-size": 9}
+            spot: Attributes = {
+                "x": head,
+                "y": foot + 13.5,
+                "class": "flag-letter",
+                "text-anchor": "middle",
+                "font-size": 9,
+            }
             parts.append(element("text", spot, letter))
     return parts
 

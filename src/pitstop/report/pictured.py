@@ -33,7 +33,7 @@ class Pictured:
     columns: tuple[Column, ...]
     texts: Sequence[Sequence[str]]
     values: Sequence[Sequence[Cell]]
-    legend: Markup = Markup()
+    legend: str = ""
 
     def csv(self) -> str:
         """Return the numbers as CSV (RFC 4180) with a head; an unknown number is an empty cell."""

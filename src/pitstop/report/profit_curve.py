@@ -33,8 +33,8 @@ def profit_curve(
         parts.append(element("line", {"x1": left, "x2": right, "y1": y, "y2": y, "class": style}))
         parts.append(lettering(value.tick_text(tick), left - 8, y + 4, "quiet", "end"))
     for tenth in range(0, 11, 2):
-        anchor = "end" if tenth == 10 else "middle"
-        parts.append(lettering(f"{tenth / 10:g}", across.at(tenth / 10), bottom + LETTERS * 1.5, "quiet", anchor))
+        side = "end" if tenth == 10 else "middle"
+        parts.append(lettering(f"{tenth / 10:g}", across.at(tenth / 10), bottom + LETTERS * 1.5, "quiet", side))
     parts.append(lettering("threshold", (left + right) / 2, bottom + LETTERS * 2.7, "quiet", "middle"))
     line = path([(across.at(threshold), value.at(amount)) for threshold, amount in curve])
     parts.append(element("g", {"class": "p-realised"}, element("path", {"d": line, "class": "line"})))
@@ -43,11 +43,13 @@ def profit_curve(
     for name, (threshold, amount), style in named:
         x, y = across.at(threshold), value.at(amount)
         other = best if name == "today" else today
-        anchor = "end" if threshold < other[0] or (threshold == other[0] and name == "today") else None
+        anchor: str | None = "end" if threshold < other[0] or (threshold == other[0] and name == "today") else None
         room = text_width(f"{name} 0.333", LETTERS) + 10
         anchor = None if x - room < left else "end" if x + room > right else anchor
         parts.append(element("line", {"x1": x, "x2": x, "y1": top - 6, "y2": bottom, "class": "release"}))
-        parts.append(element("g", {"class": f"p-{style}"}, point("pitstop" if name == "today" else "oracle", x, y, 4.5)))
+        parts.append(
+            element("g", {"class": f"p-{style}"}, point("pitstop" if name == "today" else "oracle", x, y, 4.5))
+        )
         label = f"{name} {formats.metric(threshold)}"
         height = top - 10 - (LETTERS * 1.2 if name == "best" and threshold == other[0] else 0)
         parts.append(lettering(label, x + (-6 if anchor else 6), height, "plain", anchor))

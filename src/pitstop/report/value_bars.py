@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pitstop.report.charts import LETTERS, Frame, lettering, picture
 from pitstop.report.lettering import fitted, text_width
-from pitstop.report.markup import Markup, element
+from pitstop.report.markup import Attributes, Markup, element
 from pitstop.report.scales import Scale, label_places, value_scale
 
 _MARK = 9.0
@@ -44,7 +44,13 @@ def value_bars(
         x = min(max(left + place * slot, left + _MARK), right - _MARK)
         parts.append(element("line", {"x1": x, "x2": x, "y1": top - 4, "y2": bottom, "class": "release"}))
         parts.append(element("circle", {"cx": x, "cy": top - _MARK - 4, "r": _MARK, "class": "release-head"}))
-        number = {"x": x, "y": top - _MARK - 0.4, "class": "release-number", "text-anchor": "middle", "font-size": 10}
+        number: Attributes = {
+            "x": x,
+            "y": top - _MARK - 0.4,
+            "class": "release-number",
+            "text-anchor": "middle",
+            "font-size": 10,
+        }
         parts.append(element("text", number, text))
     drawn = [part for place, bar in enumerate(bars) for part in _bar(bar, left + (place + 0.5) * slot, slot, scale)]
     parts.append(element("g", {"class": "p-realised"}, *drawn))

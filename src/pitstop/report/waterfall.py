@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pitstop.report import formats
 from pitstop.report.charts import LETTERS, Frame, lettering, picture
 from pitstop.report.lettering import fitted, text_width
-from pitstop.report.markup import Markup, element
+from pitstop.report.markup import Attributes, Markup, element
 from pitstop.report.scales import value_scale
 
 _ROW = 30.0
@@ -40,7 +40,13 @@ def waterfall(title: str, description: str, steps: Sequence[WaterStep], frame: F
         top = place * _ROW
         left, right = sorted((scale.at(start), scale.at(end)))
         style = "foreseen" if step.estimated else "entire" if step.whole else "solid" if step.amount >= 0 else "cost"
-        box = {"x": left, "y": top + 6, "width": max(1.0, right - left), "height": _ROW - 12, "class": style}
+        box: Attributes = {
+            "x": left,
+            "y": top + 6,
+            "width": max(1.0, right - left),
+            "height": _ROW - 12,
+            "class": style,
+        }
         parts.append(lettering(fitted(step.name, names, LETTERS), 0, top + _ROW / 2 + 4, "plain"))
         parts.append(element("g", {"class": "p-realised"}, element("rect", box)))
         if place + 1 < len(steps) and not steps[place + 1].whole:
@@ -48,7 +54,7 @@ def waterfall(title: str, description: str, steps: Sequence[WaterStep], frame: F
             parts.append(element("line", {"x1": x, "x2": x, "y1": top + 6, "y2": top + _ROW + 6, "class": "grid"}))
         parts.append(lettering(text, frame.width, top + _ROW / 2 + 4, "number", "end"))
     height = max(1, len(steps)) * _ROW
-    zero = {"x1": scale.at(0.0), "x2": scale.at(0.0), "y1": 0, "y2": height, "class": "zero"}
+    zero: Attributes = {"x1": scale.at(0.0), "x2": scale.at(0.0), "y1": 0, "y2": height, "class": "zero"}
     return picture(title, description, frame, height, [*parts, element("line", zero)])
 
 

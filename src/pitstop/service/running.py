@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 
@@ -17,6 +19,8 @@ from pitstop.service.auth.people import People
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.jobs.schedule import Schedule
 from pitstop.service.settings import USUAL_PORT, Settings
+from pitstop.service.site.refreshing import refresh_after, refresh_stale
+from pitstop.service.site.routes import site_routes
 from pitstop.service.workspace import Workspace
 
 # A client that sends nothing must not hold a connection for ever.
@@ -33,9 +37,9 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
     host, port = listening.getsockname()[:2]
     people, keys = People(workspace.fleet), Keys(workspace.fleet)
     credentials = Credentials(people, keys, open_to_local=not settings.login)
-    jobs = Jobs(workspace)
+    jobs = Jobs(workspace, then=partial(refresh_after, workspace))
     service = Service(workspace, jobs, people, keys, credentials, now)
-    pages = login_routes(people, credentials, settings) if settings.login else []
+    pages = [*site_routes(workspace), *(login_routes(people, credentials, settings) if settings.login else [])]
     app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
     config = uvicorn.Config(
         app,
@@ -48,6 +52,8 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
         timeout_graceful_shutdown=10,
     )
     jobs.start()
+    # What homes took in while nobody served them; pages answer meanwhile.
+    threading.Thread(target=refresh_stale, args=(workspace,), name="pages", daemon=True).start()
     try:
         announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         token = people.bootstrap(now()) if settings.login else None

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pitstop.report.pictured import Pictured
-from pitstop.service.site import figures
+from pitstop.service.site import figures, incident_figures
 from pitstop.service.site.gather.served import served_ids
 from pitstop.service.site.model_pages import calendar_of, chosen_metric, chosen_range
 from pitstop.service.site.rendering import assets
@@ -44,9 +44,9 @@ def charts(site: Site, request: Request, model: str, name: str) -> Iterator[Pict
     if name.startswith(("incident-", "suspects-", "column-")):
         document = site.document(model, "incident:incident-" + name.rpartition("incident-")[2])
         marks = site.document(model, "model")["marks"]
-        yield figures.trouble(document, marks, calendar_of(site, model).name_instant)
-        yield figures.shares(document)
-        yield from figures.sides(document)
+        yield incident_figures.trouble(document, marks, calendar_of(site, model).name_instant)
+        yield incident_figures.shares(document)
+        yield from incident_figures.sides(document)
         return
     if name in ("weighing", "policies"):
         document = site.document(model, "releases")

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from pitstop.records.calendar import Calendar
 from pitstop.report import formats
 from pitstop.report.sparkline import sparkline
-from pitstop.service.site import figures, summaries
+from pitstop.service.site import figures, incident_figures, summaries
 from pitstop.service.site.gather.handled import SAID
 from pitstop.service.site.shown import WRITERS, Site, may
 from pitstop.store.home import Home
@@ -55,7 +55,10 @@ def model_page(site: Site, request: Request) -> HTMLResponse:
                 {
                     **item,
                     "spark": sparkline(
-                        item["line"], f"distance by week, now {formats.metric(item['distance'])}", zero=True, style="data"
+                        item["line"],
+                        f"distance by week, now {formats.metric(item['distance'])}",
+                        zero=True,
+                        style="data",
                     ),
                 }
                 for item in document["features"]
@@ -86,9 +89,9 @@ def incident_page(site: Site, request: Request) -> HTMLResponse:
             "document": document,
             "state": line["state"] if line else "open",
             "assigned": line["assigned"] if line else "",
-            "chart": figures.trouble(document, marks, calendar.name_instant),
-            "shares": figures.shares(document),
-            "sides": figures.sides(document),
+            "chart": incident_figures.trouble(document, marks, calendar.name_instant),
+            "shares": incident_figures.shares(document),
+            "sides": incident_figures.sides(document),
             "steps": steps,
             "can": may(request, *WRITERS),
             "can_order": may(request, "data_scientist", "operator"),

@@ -106,11 +106,15 @@ def stamp(text: str) -> Markup:
 def page(request: Request, name: str, /, status: int = 200, **context: Any) -> HTMLResponse:
     """Return a page. `crumbs`, `title` and the rest are the template's."""
     actor: Actor = actor_of(request.scope)
-    text = environment().get_template(name).render(
-        actor=actor,
-        prefers=Preferences.of(request),
-        here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
-        **context,
+    text = (
+        environment()
+        .get_template(name)
+        .render(
+            actor=actor,
+            prefers=Preferences.of(request),
+            here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            **context,
+        )
     )
     return HTMLResponse(text, status)
 

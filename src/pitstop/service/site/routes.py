@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from pitstop.errors import PitstopError
 from pitstop.service.auth.actor import ROLES
 from pitstop.service.auth.rules import requires
 from pitstop.service.site import actions, downloads, model_pages, today
-from pitstop.service.site.rendering import CLOCKS, THEMES
+from pitstop.service.site.rendering import CLOCKS, THEMES, page
 from pitstop.service.site.shown import Site
 from pitstop.service.workspace import Workspace
 
@@ -30,8 +32,13 @@ def site_routes(workspace: Workspace) -> list[Route]:
         async def answer(request: Request) -> Response:
             if request.method == "POST":
                 request.state.form = await request.form()
-            # A page reads files and databases: in a thread, so that rows go on coming in meanwhile.
-            return await run_in_threadpool(endpoint, site, request)
+            try:
+                # A page reads files and databases: in a thread, so that rows go on coming in meanwhile.
+                return await run_in_threadpool(endpoint, site, request)
+            except HTTPException as error:
+                return page(request, "failed.html", error.status_code, message=error.detail)
+            except PitstopError as error:
+                return page(request, "failed.html", 409, message=str(error))
 
         return answer
 

@@ -54,7 +54,9 @@ class Site:
         """Return where a model is kept."""
         return self.workspace.model(model)
 
-    def show(self, request: Request, template: str, tab: str, build: Callable[[Mapping[str, Any]], dict[str, Any]]) -> HTMLResponse:
+    def show(
+        self, request: Request, template: str, tab: str, build: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> HTMLResponse:
         """Return a page of one model; `build` makes its own context from the model's card."""
         model = request.path_params["model"]
         card = self.card(model)

@@ -119,6 +119,14 @@ def put(connection: sa.Connection, *summaries: Summary) -> None:
             connection.execute(table.insert(), rows)
 
 
+def put_document(connection: sa.Connection, model: str, name: str, content: Mapping[str, Any]) -> None:
+    """Replace one document of a model."""
+    mine = (_DOCUMENTS.c.model == model, _DOCUMENTS.c.name == name)
+    connection.execute(_DOCUMENTS.delete().where(*mine))
+    row = {"model": model, "name": name, "content": json.dumps(content, separators=(",", ":"))}
+    connection.execute(_DOCUMENTS.insert(), row)
+
+
 def restate(
     connection: sa.Connection, model: str, incident: str, state: str, changed: Mapping[str, Any], journal: int
 ) -> None:

@@ -70,7 +70,7 @@ def incident_list(site: Site, request: Request) -> HTMLResponse:
         found = summaries.incidents(connection, place=place, **asked)
         number = summaries.count_incidents(connection, **asked)
     lines = [line for line in found if who.sees(line["model"])]
-    shared = {"lines": lines, "number": number, "state": state, "states": STATES, "place": place}
+    shared: dict[str, Any] = {"lines": lines, "number": number, "state": state, "states": STATES, "place": place}
     shared["step"] = summaries.SHOWN
     if not model:
         return page(request, "incidents.html", model="", card=None, **shared)

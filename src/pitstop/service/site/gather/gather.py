@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pitstop.errors import PitstopError
 from pitstop.loop.accounts import Accounts, accounts_of
-from pitstop.loop.discerning import discern
 from pitstop.loop.recalling import facts_of
-from pitstop.loop.revisiting import revisit
 from pitstop.records.calendar import DAY, Calendar
 from pitstop.records.spec import ModelSpec
 from pitstop.service.site.gather import performance
@@ -17,10 +14,11 @@ from pitstop.service.site.gather.books import books
 from pitstop.service.site.gather.evidence import clocks, evidence
 from pitstop.service.site.gather.hindsight import policies
 from pitstop.service.site.gather.incidents import Past, incidents
+from pitstop.service.site.gather.power import no_power
 from pitstop.service.site.gather.releases import releases, timeline_of
 from pitstop.service.site.gather.served import served_rows
 from pitstop.service.site.summaries import IncidentLine, Summary
-from pitstop.store.home import ArtifactRecord, Home
+from pitstop.store.home import Home
 from pitstop.value.exposure import worth_by_window
 
 # Days within which a change is "new" on the first page, at the end of what was taken in.
@@ -32,8 +30,8 @@ KINDS = (
 )
 
 
-def gather(home: Home, model: str, owner: str = "", before: Mapping[str, Any] | None = None) -> Summary:
-    """Return what pages show of a model. `before` is its power document as gathered last: it holds for a baseline.
+def gather(home: Home, model: str, owner: str = "") -> Summary:
+    """Return what pages show of a model; what it could not have seen is simulated apart (see `power`).
 
     Raises `UnknownNameError` for a model that the home does not know, and `StoreError` before its first model.
     """
@@ -81,7 +79,7 @@ def gather(home: Home, model: str, owner: str = "", before: Mapping[str, Any] | 
         "value": value,
         "releases": upkeep,
         "evidence": evidence(home, facts),
-        "power": power(home, model, spec, baseline, before),
+        "power": no_power(baseline.id if baseline else ""),
         **{f"incident:{line.id}": document for line, document in told},
     }
     lines = [line for line, _ in told]
@@ -104,38 +102,6 @@ def days(home: Home, model: str, spec: ModelSpec, start: int) -> dict[str, list[
         values = [table[window].get(name) for window in windows]
         found[name] = [round(value, 4) if value is not None and value == value else None for value in values]  # noqa: PLR0124 - NaN
     return found
-
-
-def power(
-    home: Home, model: str, spec: ModelSpec, baseline: ArtifactRecord | None, before: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return what each monitor could not have seen within a week; simulated once for each baseline, not each tick."""
-    name = baseline.id if baseline else ""
-    if before and before.get("baseline") == name:
-        return dict(before)
-    document: dict[str, Any] = {"baseline": name, "within": 7, "probability": 0.8, "monitors": [], "why": ""}
-    if not name:
-        return {**document, "why": "there is no baseline yet"}
-    try:
-        found = discern(revisit(home, model), within=7, probability=0.8)
-    except PitstopError as error:
-        return {**document, "why": str(error)}
-    document["monitors"] = [
-        {
-            "monitor": item.monitor,
-            "kind": item.kind,
-            "indicator": item.indicator,
-            "change": item.sight.change,
-            "expected": item.sight.expected,
-            "up": item.sight.up,
-            "rows": item.rows,
-            "worth": item.worth,
-            "after": item.after,
-        }
-        for item in found
-    ]
-    document["currency"] = spec.value.currency
-    return document
 
 
 def _marks(spec: ModelSpec, upkeep: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -216,9 +182,7 @@ def _changed(
 ) -> list[dict[str, Any]]:
     """Return what happened since yesterday, newest first: incidents, releases, decisions."""
     since = now - NEW * (DAY if not calendar.by_rows else calendar.window_start(1) - calendar.window_start(0))
-    found = [
-        {"at": line.at, "text": line.title, "where": f"incidents/{line.id}"} for line in lines if line.at >= since
-    ]
+    found = [{"at": line.at, "text": line.title, "where": f"incidents/{line.id}"} for line in lines if line.at >= since]
     found += [
         {"at": item["at"], "text": f"{item['version']} {item['stage']}: {item['reason']}", "where": "releases"}
         for item in upkeep["timeline"]

@@ -252,7 +252,11 @@ def _chart(home: Home, past: Past, content: Mapping[str, Any], alarm: Alarm) -> 
         age = int(late[1]) if late else None
         points = _error_points(past, start, stop, step, age)
         within = f" (labels within {age} {calendar.window}s)" if age is not None else ""
-        return {"title": f"Error of the model's decisions{within}", "unit": "share of decisions that were wrong", **points}
+        return {
+            "title": f"Error of the model's decisions{within}",
+            "unit": "share of decisions that were wrong",
+            **points,
+        }
     prefix = alarm.monitor.partition(":")[0]
     signal = _FAULTS.get(prefix) or _SIGNALS.get(alarm.kind, "realised_error")
     rows = [
@@ -265,7 +269,7 @@ def _chart(home: Home, past: Past, content: Mapping[str, Any], alarm: Alarm) -> 
         groups.setdefault((window - start) // step, []).append(value)
     points = {
         "points": [
-            [calendar.window_start(start + group * step) , float(np.mean(values)), None, None]
+            [calendar.window_start(start + group * step), float(np.mean(values)), None, None]
             for group, values in sorted(groups.items())
         ]
     }

@@ -108,7 +108,7 @@ def worst_segments(spec: ModelSpec, rows: ServedRows) -> dict[str, Any]:
         return {"rows": 0, "error": None, "segments": []}
     recent = rows.known & (rows.window > rows.window.max() - SEGMENT_WINDOWS)
     wrong = rows.label[recent] != rows.decided[recent]
-    found = []
+    found: list[dict[str, Any]] = []
     for column, values in rows.segments.items():
         mine = np.array(["(none)" if value is None else str(value) for value in values[recent]], dtype=object)
         for value in sorted(set(mine)):
@@ -152,7 +152,7 @@ def features(
             series.setdefault(column, {})[window] = value
     step = max(1, windows_a_month // 4)
     last = max((window for values in series.values() for window in values), default=0)
-    found = []
+    found: list[dict[str, Any]] = []
     for column, values in series.items():
         weeks: dict[int, list[float]] = {}
         for window, value in values.items():

@@ -31,9 +31,7 @@ def releases(spec: ModelSpec, kept: Kept, state: Mapping[str, Any]) -> dict[str,
         "champion": None if champion is None else _release(spec, champion),
         "target": None if target is None else f"v{target.version}",
         "waiting": [
-            _release(spec, release)
-            for release in timeline.versions.values()
-            if release.stage in ("shadow", "canary")
+            _release(spec, release) for release in timeline.versions.values() if release.stage in ("shadow", "canary")
         ],
         "tests": tests_of(spec, names, upkeep),
         "held": _held(spec, kept, upkeep, names),
@@ -96,9 +94,7 @@ def _release(spec: ModelSpec, release: Release) -> dict[str, Any]:
     }
 
 
-def _held(
-    spec: ModelSpec, kept: Kept, upkeep: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, Any] | None:
+def _held(spec: ModelSpec, kept: Kept, upkeep: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the release that packs hold up, with the open items; None where none waits."""
     refusals = kept.get("refusal", ())
     if not upkeep.get("held") or not refusals:
