@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pitstop.report.pictured import Pictured
-from pitstop.service.site import figures, incident_figures
+from pitstop.service.site import figures, incident_figures, value_figures
 from pitstop.service.site.gather.served import served_ids
 from pitstop.service.site.model_pages import calendar_of, chosen_metric, chosen_range
 from pitstop.service.site.rendering import assets
@@ -62,10 +62,10 @@ def charts(site: Site, request: Request, model: str, name: str) -> Iterator[Pict
     yield figures.segments(document)
     yield figures.maturity(document, str(calendar_of(site, model).window))
     value = site.document(model, "value")
-    yield figures.value_periods(value, document["marks"], *chosen_range(request, document))
-    yield figures.bridge(value)
-    yield figures.gained(value, document["marks"])
-    yield figures.threshold(value)
+    yield value_figures.value_periods(value, document["marks"], *chosen_range(request, document))
+    yield value_figures.bridge(value)
+    yield value_figures.gained(value, document["marks"])
+    yield value_figures.threshold(value)
 
 
 def days(site: Site, request: Request) -> Response:

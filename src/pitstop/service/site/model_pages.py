@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from pitstop.records.calendar import Calendar
 from pitstop.report import formats
 from pitstop.report.sparkline import sparkline
-from pitstop.service.site import figures, incident_figures, summaries
+from pitstop.service.site import figures, incident_figures, summaries, value_figures
 from pitstop.service.site.gather.handled import SAID
 from pitstop.service.site.shown import WRITERS, Site, may
 from pitstop.store.home import Home
@@ -38,7 +38,7 @@ def model_page(site: Site, request: Request) -> HTMLResponse:
             "query": request.url.query,
             "charts": [
                 figures.performance(document, metric, first, last),
-                figures.value_periods(value, document["marks"], first, last),
+                value_figures.value_periods(value, document["marks"], first, last),
             ],
             "marks": [
                 {**mark, "number": number}
@@ -131,12 +131,12 @@ def value_page(site: Site, request: Request) -> HTMLResponse:
         first, last = chosen_range(request, model)
         return {
             "document": document,
-            "bridge": figures.bridge(document),
+            "bridge": value_figures.bridge(document),
             "charts": [
-                figures.value_periods(document, model["marks"], first, last),
-                figures.gained(document, model["marks"]),
+                value_figures.value_periods(document, model["marks"], first, last),
+                value_figures.gained(document, model["marks"]),
             ],
-            "threshold": figures.threshold(document),
+            "threshold": value_figures.threshold(document),
         }
 
     return site.show(request, "value.html", "/value", build)
