@@ -7,7 +7,7 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from pitstop.service.auth.actor import READERS, Actor, actor_of
 from pitstop.service.auth.credentials import Credentials
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
-from pitstop.service.auth.rules import requires
+from pitstop.service.auth.rules import requires_by_method
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.problems import problem
 from pitstop.service.workspace import Registered, Workspace
@@ -37,7 +37,7 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of a list: what follows `cursor`, as the part before it said, and how many."""
 
     cursor: str = ""
-    limit: int = msgspec.field(default=50)
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
 @dataclass(frozen=True)
@@ -99,37 +99,48 @@ class Operation:
 
 
 def routes_of(operations: tuple[Operation, ...], service: Service) -> list[Route]:
-    """Return a route for each operation."""
+    """Return a route for each path, which answers the methods of all its operations."""
     repeats = Repeats(service.workspace.fleet, service.clock)
-    return [
-        Route(item.path, _endpoint(item, service, repeats), methods=[item.method], name=item.name)
-        for item in operations
-    ]
+    by_path: dict[str, dict[str, Operation]] = {}
+    for item in operations:
+        by_path.setdefault(item.path, {})[item.method] = item
+    return [Route(path, _endpoint(items, service, repeats), methods=list(items)) for path, items in by_path.items()]
 
 
-def _endpoint(item: Operation, service: Service, repeats: Repeats) -> Callable[[Request], Awaitable[Response]]:
-    body_decoder = msgspec.json.Decoder(item.body) if item.body is not None else None
-
-    @requires(*item.roles)
+def _endpoint(
+    items: dict[str, Operation], service: Service, repeats: Repeats
+) -> Callable[[Request], Awaitable[Response]]:
+    @requires_by_method({method: item.roles for method, item in items.items()})
     async def answer(request: Request) -> Response:
-        raw = await request.body()
-        try:
-            query = _query(item, request)
-            body = body_decoder.decode(raw) if body_decoder is not None else None
-        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            return problem(422, f"the request is not what was expected: {error}")
-        call = Call(service, actor_of(request.scope), dict(request.path_params), query, body, request)
-        key = request.headers.get(IDEMPOTENCY) if item.method == "POST" else None
-        if key is None:
-            return await asyncio.to_thread(_answered, item, call)
-        if not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
-            return problem(
-                422, f"the Idempotency-Key has {len(key)} characters; expected 1 to {_LONGEST_KEY} printable"
-            )
-        seen = hashlib.sha256(f"{item.name}\0{request.url.path}\0{request.url.query}\0".encode() + raw).hexdigest()
-        return await asyncio.to_thread(repeats.once, f"{call.actor.name}\0{key}", seen, lambda: _answered(item, call))
+        return await _called(items["GET" if request.method == "HEAD" else request.method], service, repeats, request)
 
     return answer
+
+
+async def _called(item: Operation, service: Service, repeats: Repeats, request: Request) -> Response:
+    raw = await request.body()
+    try:
+        query = _query(item, request)
+        body = msgspec.convert(_whole(msgspec.json.decode(raw)), item.body) if item.body is not None else None
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return problem(422, f"the request is not what was expected: {error}")
+    call = Call(service, actor_of(request.scope), dict(request.path_params), query, body, request)
+    key = request.headers.get(IDEMPOTENCY) if item.method == "POST" else None
+    if key is None:
+        return await asyncio.to_thread(_answered, item, call)
+    if not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
+        return problem(422, f"the Idempotency-Key has {len(key)} characters; expected 1 to {_LONGEST_KEY} printable")
+    seen = hashlib.sha256(f"{item.name}\0{request.url.path}\0{request.url.query}\0".encode() + raw).hexdigest()
+    return await asyncio.to_thread(repeats.once, f"{call.actor.name}\0{key}", seen, lambda: _answered(item, call))
+
+
+def _whole(value: Any) -> Any:
+    """Return plain JSON with 1.0 as 1: to JSON Schema both are integers, and no body has a field of floats."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _query(item: Operation, request: Request) -> Any:
@@ -137,11 +148,7 @@ def _query(item: Operation, request: Request) -> Any:
     if len(set(names)) != len(names):
         msg = "a query parameter is given twice"
         raise msgspec.ValidationError(msg)
-    found = msgspec.convert(dict(request.query_params), item.query, strict=False)
-    if isinstance(found, Page) and not 1 <= found.limit <= 200:
-        msg = f"Expected `limit` from 1 to 200, got {found.limit}"
-        raise msgspec.ValidationError(msg)
-    return found
+    return msgspec.convert(dict(request.query_params), item.query, strict=False)
 
 
 def _answered(item: Operation, call: Call) -> Response:

@@ -61,7 +61,7 @@ class Repeats:
                 connection.execute(_REQUESTS.insert(), fresh)
                 return None
         if row.fingerprint != fingerprint:
-            return problem(422, "this Idempotency-Key was used for another request; take a new one")
+            return problem(409, "this Idempotency-Key was used for another request; take a new one")
         if row.status is None:
             return problem(409, "the first request with this Idempotency-Key is still being answered; ask again later")
         media = "application/json" if row.status < 400 else "application/problem+json"

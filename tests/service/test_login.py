@@ -1,0 +1,198 @@
+"""Users, sessions, keys: who gets in, how long, and what ends it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitstop.errors import AccessError, UnknownNameError
+from pitstop.service.auth.actor import Actor
+from pitstop.service.auth.forms import local_path
+from pitstop.service.auth.keys import Keys
+from pitstop.service.auth.people import SESSION_MICROSECONDS, People
+from pitstop.service.auth.separation import authors_of
+from pitstop.service.auth.throttle import FREE, Throttle
+from pitstop.service.fleet import Fleet
+from pitstop.service.workspace import Workspace
+from pitstop.store.home import Home
+
+from .conftest import ADMIN, HERE, NOON, Opened
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
+OTHER = "another long pass phrase"
+
+
+def test_what_is_kept_of_secrets_is_no_secret(opened: Opened, tmp_path: Path) -> None:
+    opened.people.add("ann", PASSWORD, ["operator"], NOON)
+    session = opened.people.begin("ann", PASSWORD, NOON)
+    key = opened.key("viewer")["authorization"].split()[1]
+    token = People(Fleet.open(tmp_path / "fresh.sqlite")).bootstrap(NOON)
+    assert session is not None
+    assert token is not None
+    opened.workspace.close()
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*.sqlite*"))
+    for secret in (PASSWORD, session, key, token):
+        assert secret.encode() not in kept
+        assert secret.partition("_")[2].encode() not in kept or secret == PASSWORD
+
+
+def test_a_change_of_password_roles_or_activity_ends_every_session(opened: Opened) -> None:
+    people = opened.people
+    people.add("root", PASSWORD, ["admin"], NOON)
+    people.add("ann", PASSWORD, ["operator"], NOON)
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: people.set_password("ann", PASSWORD),
+        lambda: people.set_roles("ann", ["viewer"]),
+        lambda: people.set_active("ann", active=False),
+    )
+    for change in changes:
+        sessions = [people.begin("ann", PASSWORD, NOON) for _ in range(2)]
+        assert all(people.actor(str(session), NOON) for session in sessions)
+        change()
+        assert not any(people.actor(str(session), NOON) for session in sessions)
+    assert people.begin("ann", PASSWORD, NOON) is None
+    people.set_active("ann", active=True)
+    session = str(people.begin("ann", PASSWORD, NOON))
+    assert people.actor(session, NOON + SESSION_MICROSECONDS - 1) == Actor(
+        "ann", frozenset({"viewer"}), None, "session"
+    )
+    assert people.actor(session, NOON + SESSION_MICROSECONDS) is None
+    people.end(session)
+    assert people.actor(session, NOON) is None
+    with pytest.raises(AccessError, match="last admin"):
+        people.set_roles("root", ["viewer"])
+    with pytest.raises(AccessError, match="last admin"):
+        people.set_active("root", active=False)
+    assert people.begin("root", PASSWORD, NOON) is not None
+    with pytest.raises(UnknownNameError):
+        people.set_password("nobody", PASSWORD)
+
+
+def test_the_first_user_is_made_once_with_the_last_token_that_was_printed(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path / "w") as workspace:
+        people = People(workspace.fleet)
+        old, token = people.bootstrap(NOON), str(people.bootstrap(NOON))
+        for wrong in (str(old), "", token + "x", "setup_x"):
+            with pytest.raises(AccessError):
+                people.set_up(wrong, "root", PASSWORD, NOON)
+        with pytest.raises(AccessError, match="characters"):
+            people.set_up(token, "root", "short", NOON)
+        people.set_up(token, "root", PASSWORD, NOON)
+        with pytest.raises(AccessError, match="used already"):
+            people.set_up(token, "eve", PASSWORD, NOON)
+        assert people.bootstrap(NOON) is None
+        assert [(user.name, user.roles) for user in people.users()] == [("root", frozenset({"admin"}))]
+
+
+def test_a_key_is_worth_no_more_than_its_maker_and_expires(opened: Opened) -> None:
+    people, keys = opened.people, opened.keys
+    people.add("root", PASSWORD, ["admin"], NOON)
+    people.add("ann", PASSWORD, ["operator", "viewer"], NOON)
+    ann = Actor("ann", frozenset({"operator", "viewer"}), None, "session")
+    for roles, models, days, by in (
+        (["admin"], None, 1, ann),
+        (["approver"], None, 1, ann),
+        ([], None, 1, ann),
+        (["viewer"], None, 0, ann),
+        (["viewer"], None, 367, ann),
+        (["ingest"], None, 1, Actor("bob", frozenset({"viewer"}), None, "session")),
+        (["viewer"], None, 1, Actor("bob", frozenset({"viewer"}), frozenset({"loans"}), "session")),
+        (["viewer"], ["churn"], 1, Actor("bob", frozenset({"viewer"}), frozenset({"loans"}), "session")),
+        (["viewer"], None, 1, Actor("ann/ci", frozenset({"operator", "viewer"}), None, "key")),
+    ):
+        with pytest.raises(AccessError):
+            keys.make("k", roles, models, days, by=by, at=NOON)
+    _, text = keys.make("ci", ["operator", "ingest"], ["loans"], 1, by=ann, at=NOON)
+    found = Actor("ann/ci", frozenset({"operator", "ingest"}), frozenset({"loans"}), "key")
+    assert keys.actor(text, NOON) == found
+    assert keys.actor(text, NOON + 86_400_000_000) is None
+    people.set_roles("ann", ["viewer"])
+    assert keys.actor(text, NOON) is None
+    people.set_roles("ann", ["operator"])
+    assert keys.actor(text, NOON) == found
+    people.set_active("ann", active=False)
+    assert keys.actor(text, NOON) is None
+
+
+@pytest.mark.anyio
+async def test_logging_in_and_out_as_a_browser_does(opened: Opened) -> None:
+    opened.people.add("ann", PASSWORD, ["operator"], NOON)
+    async with opened.client(origin=HERE) as http:
+        form = await http.get("/login", params={"next": "/v1/me"})
+        assert re.search(r'name="next" value="/v1/me"', form.text)
+        assert "unsafe-inline" not in form.headers["content-security-policy"]
+        wrong = await http.post("/login", data={"name": "ann", "password": "x", "next": "/"})
+        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        right = await http.post("/login", data={"name": "ann", "password": PASSWORD, "next": "//evil.example"})
+        assert (right.status_code, right.headers["location"]) == (303, "/")
+        cookie = right.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert (await http.get("/v1/me")).json()["via"] == "session"
+        assert (await http.post("/logout")).status_code == 303
+        opened.credentials.forget()
+        assert (await http.get("/v1/me")).status_code == 401
+    async with opened.client(origin="https://evil.example") as http:
+        assert (await http.post("/login", data={"name": "ann", "password": PASSWORD})).status_code == 403
+
+
+@pytest.mark.anyio
+async def test_guessing_is_slowed_down_by_name(opened: Opened) -> None:
+    opened.people.add("ann", PASSWORD, ["operator"], NOON)
+    async with opened.client(origin=HERE) as http:
+        guesses = [await http.post("/login", data={"name": "eve", "password": f"guess {n}"}) for n in range(FREE + 1)]
+        assert [answer.status_code for answer in guesses] == [401] * FREE + [429]
+        assert int(guesses[-1].headers["retry-after"]) >= 1
+        assert (await http.post("/login", data={"name": "ann", "password": PASSWORD})).status_code == 303
+
+
+def test_the_throttle_forgets_after_a_success_and_waits_longer_each_time() -> None:
+    throttle, waits = Throttle(), []
+    for _ in range(FREE + 3):
+        throttle.failed("eve", 0.0)
+        waits.append(throttle.wait("eve", 0.0))
+    assert waits == [0.0] * (FREE - 1) + [1.0, 2.0, 4.0, 8.0]
+    assert throttle.wait("eve", 9.0) == 0.0
+    throttle.succeeded("eve")
+    throttle.failed("eve", 0.0)
+    assert throttle.wait("eve", 0.0) == 0.0
+
+
+@given(st.text(max_size=40) | st.sampled_from(["//e", "/\\e", "/a\\b", "https://e", "/a\nb", "\t//e", "/%0d%0ax"]))
+def test_after_a_login_nobody_is_led_to_another_site(there: str) -> None:
+    found = local_path(there)
+    assert found in {"/", there}
+    assert found.startswith("/")
+    assert not found.startswith(("//", "/\\"))
+    assert found.isprintable()
+
+
+@pytest.mark.anyio
+async def test_an_author_does_not_let_their_own_model_through(opened: Opened) -> None:
+    """The challenger in shadow was ordered by ann (see `loans_home`)."""
+    for name in ("ann", "bob"):
+        opened.people.add(name, PASSWORD, ["approver"], NOON)
+    asked = {"action": "release", "reason": "a test", "version": 2}
+    made: dict[str, int] = {}
+    for name in ("ann", "bob"):
+        async with opened.client(cookie=f"pitstop_session={opened.people.begin(name, PASSWORD, NOON)}") as http:
+            made[name] = (await http.post("/v1/models/loans/orders", json=asked)).status_code
+            items = (await http.get("/v1/models/loans/releases")).json()["items"]
+    assert made == {"ann": 403, "bob": 202}
+    models = {item["content"]["version"]: item["content"]["model"] for item in items}
+    with Home.open(opened.workspace.home("loans"), read_only=True) as home:
+        assert {version: authors_of(home, "loans", model) for version, model in models.items()} == {
+            1: frozenset(),
+            2: frozenset({"ann"}),
+        }
+
+
+def test_admin_is_no_key_for_everything(opened: Opened) -> None:
+    assert ADMIN.may(frozenset({"approver"}))
+    assert not ADMIN.may(frozenset())
+    assert Keys(opened.workspace.fleet).all() == ()
