@@ -1,8 +1,7 @@
-"""Categories in two tables: renamed, never seen, vanished, stuck, drift of their shares."""
+"""Categories in two tables: never seen, vanished, drift of their shares. Faults stand in `pitstop.diagnosis`."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +10,11 @@ from numpy.typing import NDArray
 
 from pitstop.checks.findings import Finding, Kind, Severity
 from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, by_distance, percent, shown
-from pitstop.checks.significance import counts_p, one_sided_only_p, rate_p
+from pitstop.diagnosis.categories import NAME_LIKE
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
 from pitstop.statistics.distances import psi
-
-# A text column in which most values stand once is a name or an id; its values say nothing about a distribution.
-NAME_LIKE = 0.5
-RENAMED_SHARE = 0.03
-RENAMED_LIKENESS = 0.7
+from pitstop.statistics.significance import counts_p, one_sided_only_p, rate_p
 
 
 @dataclass(frozen=True)
@@ -55,9 +50,7 @@ def compare_categories(pair: Pair, kind: Kind = "drift") -> list[Finding]:
         return []
     if rows >= 50 and int((counts.reference > 0).sum()) > NAME_LIKE * rows:
         return []
-    found = _renamed(pair, counts)
-    found += _stuck(pair, counts)
-    found += _unseen(pair, counts)
+    found = _unseen(pair, counts)
     found += _vanished(pair, counts)
     distance = float(np.abs(counts.reference / rows - counts.current / current_rows).sum() / 2)
     if distance >= SMALL and counts_p(counts.reference, counts.current) < pair.alpha:
@@ -96,67 +89,6 @@ def _surprising(pair: Pair, counts: Counts) -> tuple[list[int], list[int]]:
         if one_sided_only_p(int(counts.current[at]), share) < level
     ]
     return [int(at) for at in gone], [int(at) for at in new]
-
-
-def _renamed(pair: Pair, counts: Counts) -> list[Finding]:
-    gone, new = _surprising(pair, counts)
-    rows, current_rows = counts.rows
-    pairs: list[tuple[int, int]] = []
-    left = list(new)
-    for old in gone:
-        before = counts.reference[old] / rows
-        close = [
-            at
-            for at in left
-            if rate_p(int(counts.reference[old]), rows, int(counts.current[at]), current_rows) >= pair.alpha
-            or abs(counts.current[at] / current_rows - before) <= 0.25 * before
-        ]
-        # Among many small categories some new one always has the share of some old one: then the names must be alike.
-        if before < RENAMED_SHARE:
-            close = [at for at in close if _alike(counts.names[old], counts.names[at]) >= RENAMED_LIKENESS]
-        if not close:
-            continue
-        best = max(
-            close,
-            key=lambda at: (
-                _alike(counts.names[old], counts.names[at]),
-                -abs(counts.current[at] / current_rows - before),
-            ),
-        )
-        pairs.append((old, best))
-        left.remove(best)
-    if not pairs:
-        return []
-    share = float(sum(counts.current[at] for _, at in pairs) / current_rows)
-    named = ", ".join(f"{shown(counts.names[old])} is now {shown(counts.names[at])}" for old, at in pairs[:3])
-    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    sentence = f"{pair.name}: {named}{more}, with about the same share of the rows ({percent(share)}): renamed."
-    return [Finding(pair.name, "renamed_category", "critical" if share >= 0.05 else "warning", share, sentence)]
-
-
-def _alike(old: str, new: str) -> float:
-    """Return how much two names look alike, 0 to 1. Codes of digits are never alike."""
-    if any(letter.isdigit() for letter in old) and old.casefold() != new.casefold():
-        return 0.0
-    if old.strip().casefold() == new.strip().casefold():
-        return 1.0
-    return difflib.SequenceMatcher(None, old.casefold(), new.casefold()).ratio()
-
-
-def _stuck(pair: Pair, counts: Counts) -> list[Finding]:
-    rows, current_rows = counts.rows
-    top = int(np.argmax(counts.current))
-    share, before = counts.current[top] / current_rows, counts.reference[top] / rows
-    if share < 0.99 or counts.reference.max() / rows > 0.97:
-        return []
-    if rate_p(int(counts.reference[top]), rows, int(counts.current[top]), current_rows) >= pair.alpha:
-        return []
-    sentence = (
-        f"{pair.name}: {percent(share)} of the rows hold the one value {shown(counts.names[top])} ({percent(before)} "
-        "before): "
-        "it looks stuck, or a default is filled in."
-    )
-    return [Finding(pair.name, "stuck_value", "critical", float(share - before), sentence)]
 
 
 def _unseen(pair: Pair, counts: Counts) -> list[Finding]:

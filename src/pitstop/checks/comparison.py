@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pitstop.checks.breaks import breaks_in, family, time_shifts
 from pitstop.checks.categories import compare_categories, count_categories
 from pitstop.checks.excerpts import VALUES, Excerpt, excerpt_of
-from pitstop.checks.findings import SEVERITIES, Distribution, Finding, Findings, Kind
+from pitstop.checks.findings import SEVERITIES, Distribution, Finding, Findings, Kind, Severity
 from pitstop.checks.numeric import PSI_BINS, compare_numbers
 from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, number
 from pitstop.checks.performance import Outputs, compare_performance
-from pitstop.checks.structure import compare_columns, compare_duplicates, compare_nulls, compare_type, family
-from pitstop.checks.times import compare_hours, compare_volume
+from pitstop.checks.structure import compare_columns, compare_duplicates, compare_filled, compare_type
+from pitstop.checks.times import compare_volume
+from pitstop.diagnosis.breaks import Break
 from pitstop.errors import EmptyTableError
 from pitstop.records import roles
 from pitstop.records.facts import ColumnFacts, facts_of
@@ -34,7 +36,21 @@ _TESTS_PER_COLUMN = 6
 # A label by name and place, not only because it stands last: otherwise it is a column like any other.
 _SURE_LABEL = 70
 _PICTURES = 12
-_CAUSES = ("type_change", "all_null", "unit_change", "stuck_value", "renamed_category", "time_shift")
+# Faults of a pipeline: told before what the world did, since nothing else can be read before they are mended.
+UPSTREAM = (
+    "missing_column",
+    "type_change",
+    "all_null",
+    "new_nulls",
+    "unit_change",
+    "stuck_value",
+    "renamed_category",
+    "time_shift",
+    "duplicates",
+)
+# Rows that are looked at for moved hours: several columns are needed at a time.
+_HOUR_ROWS = 20_000
+_HOUR_COLUMNS = 50
 
 
 @dataclass(frozen=True)
@@ -64,10 +80,7 @@ def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Fin
     Raises `EmptyTableError` (a side without rows), and what `read_table` raises.
     """
     before, after = excerpt_of(reference), excerpt_of(current)
-    for side, table in (("reference", before), ("current", after)):
-        if table.rows == 0:
-            msg = f"the {side} table has no rows; a comparison needs rows on both sides"
-            raise EmptyTableError(msg)
+    _refuse_empty(before, after)
     notes = [*before.notes, *after.notes]
     known, first, second = _Roles(), before.names, after.names
     if spec is None:
@@ -84,8 +97,13 @@ def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Fin
     found = compare_columns(first, second)
     both = [name for name in first if name in second]
     roles: dict[str, Pair] = {}
+    shifted = _shifted(before, after, both, known, alpha)
+    certain: dict[str, float] = {}
     for pair in _pairs(before, after, both, alpha):
-        found += _most_specific(_compare(pair, known))
+        breaks = [*shifted.get(pair.name, ()), *_breaks(pair, known)]
+        found += _told(breaks, _compare(pair, known))
+        if breaks:
+            certain[pair.name] = breaks[0].certainty
         if pair.name in (known.time, known.label, known.prediction, known.score):
             roles[pair.name] = pair
     found += compare_duplicates(before, after, both, known.id if known.id in second else None, alpha)
@@ -94,8 +112,34 @@ def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Fin
         if family(time.reference) == family(time.current) == "time":
             found += compare_volume(time, before.rows, after.rows)
     found += _performance(roles, known, alpha)
-    ranked = sorted(found, key=lambda item: (SEVERITIES.index(item.severity), -_rank(item), item.column))
+    ranked = sorted(
+        found,
+        key=lambda item: (
+            item.kind not in UPSTREAM,
+            SEVERITIES.index(item.severity),
+            -certain.get(item.column, 0.0) if item.kind in UPSTREAM else 0.0,
+            -_rank(item),
+            item.column,
+        ),
+    )
     return Findings(tuple(ranked), before.rows, after.rows, tuple(notes), _pictures(ranked, both, before, after, alpha))
+
+
+def _refuse_empty(before: Excerpt, after: Excerpt) -> None:
+    for side, table in (("reference", before), ("current", after)):
+        if table.rows == 0:
+            msg = f"the {side} table has no rows; a comparison needs rows on both sides"
+            raise EmptyTableError(msg)
+
+
+def _shifted(
+    before: Excerpt, after: Excerpt, names: Sequence[str], known: _Roles, alpha: float
+) -> dict[str, list[Break]]:
+    """Return moved hours by column. The label may be late, so it is no witness of the others."""
+    used = [name for name in names if name not in (known.label, known.id)][:_HOUR_COLUMNS]
+    first, second = (facts_of(table.sample(used, _HOUR_ROWS)) for table in (before, after))
+    found = time_shifts([Pair(name, first[name], second[name], alpha) for name in used])
+    return {item.column: [item] for item in found}
 
 
 def _pairs(before: Excerpt, after: Excerpt, names: Sequence[str], alpha: float) -> Iterator[Pair]:
@@ -180,17 +224,23 @@ def _labels_are_late(first: Sequence[str], second: Sequence[str], after: Excerpt
     return label not in second or facts_of(after.sample([label], SAMPLE_ROWS))[label].kind == "empty"
 
 
+def _breaks(pair: Pair, known: _Roles) -> list[Break]:
+    if pair.name == known.label or compare_type(pair):
+        return []
+    if pair.name in (known.id, known.time) or _counts_rows(pair.reference):
+        return [item for item in breaks_in(pair) if item.kind in ("all_null", "new_nulls")]
+    return breaks_in(pair)
+
+
 def _compare(pair: Pair, known: _Roles) -> list[Finding]:
     found = compare_type(pair)
     if found:
         return found
     if pair.name != known.label:
-        found += compare_nulls(pair)
+        found += compare_filled(pair)
     kind = _kind(pair.name, known)
     what = family(pair.reference)
-    if what == "time":
-        return found + compare_hours(pair)
-    if pair.name in (known.id, known.time) or _counts_rows(pair.reference):
+    if pair.name in (known.id, known.time) or what == "time" or _counts_rows(pair.reference):
         return found
     classes = pair.name == known.label and known.task != "regression"
     if what == "number" and not classes:
@@ -214,19 +264,21 @@ def _counts_rows(facts: ColumnFacts) -> bool:
     )
 
 
-def _most_specific(found: list[Finding]) -> list[Finding]:
-    """Return the one finding that a column gets.
+def _told(breaks: Sequence[Break], others: Sequence[Finding]) -> list[Finding]:
+    """Return what is told of a column: its most certain fault, or else the worst change.
 
-    A cause (another type or unit, a stuck value, a new name) explains the drift that it makes, and takes over its
-    severity. Else the worst one is told, of equally bad ones the first (they come most specific first).
+    A fault of the whole column explains the drift that it makes. Lost values, or a category that is small, do not
+    explain a large drift beside: that is told as well.
     """
-    if not found:
-        return []
-    worst = min(found, key=lambda item: SEVERITIES.index(item.severity))
-    causes = [item for item in found if item.kind in _CAUSES]
-    # A small renamed category does not explain a large drift beside it.
-    cause = next((item for item in causes if item.kind != "renamed_category" or item.size >= SMALL), None)
-    return [replace(cause, severity=worst.severity) if cause is not None else worst]
+    worst = min(others, key=lambda item: SEVERITIES.index(item.severity), default=None)
+    if not breaks:
+        return [worst] if worst is not None else []
+    first = max(breaks, key=lambda item: (item.share >= 1.0, item.certainty))
+    loud: Severity = "critical" if first.share >= 0.2 else "warning"
+    told = [Finding(first.column, first.kind, loud, first.size, first.sentence)]
+    partial = first.kind == "new_nulls" or (first.kind == "renamed_category" and first.share < SMALL)
+    beside = [item for item in others if item.severity == "critical" and item.kind != "vanished_category"]
+    return [*told, *beside[:1]] if partial else told
 
 
 def _performance(pairs: Mapping[str, Pair], known: _Roles, alpha: float) -> list[Finding]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pitstop.checks.findings import Finding, Severity
 from pitstop.checks.pairs import FEWEST_ROWS
-from pitstop.checks.significance import normal_p, rate_p
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
+from pitstop.statistics.significance import normal_p, rate_p
 
 Floats = NDArray[np.float64]
 

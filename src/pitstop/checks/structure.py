@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
+from pitstop.checks.breaks import family, missing
 from pitstop.checks.excerpts import Excerpt
 from pitstop.checks.findings import Finding, Severity
 from pitstop.checks.pairs import Pair, percent, shown
-from pitstop.checks.significance import rate_p
 from pitstop.records import columns as convert
-from pitstop.records.facts import ColumnFacts
+from pitstop.statistics.significance import rate_p
 
 _WORDS = {
     "number": "numbers",
@@ -22,14 +21,6 @@ _WORDS = {
     "flag": "true and false",
     "other": "nested values",
 }
-
-
-def family(facts: ColumnFacts) -> str:
-    """Return the kind of a column for comparison: number, text, time, flag, other, or nothing where it is all null."""
-    kind = facts.column.type
-    if facts.kind in ("empty", "time", "flag", "other"):
-        return "" if facts.kind == "empty" else facts.kind
-    return "text" if convert.is_text(kind) else "number"
 
 
 def compare_columns(reference: Sequence[str], current: Sequence[str]) -> list[Finding]:
@@ -69,39 +60,16 @@ def compare_type(pair: Pair) -> list[Finding]:
     return [Finding(pair.name, "type_change", "critical", 1.0, sentence)]
 
 
-def compare_nulls(pair: Pair) -> list[Finding]:
-    """Return a finding where more values are missing than before. NaN and infinities count as missing."""
-    missing, now_missing = _missing(pair.reference), _missing(pair.current)
-    before, after = missing / pair.rows, now_missing / pair.current_rows
-    if (
-        before < 1.0
-        and now_missing == pair.current_rows
-        and rate_p(missing, pair.rows, now_missing, pair.current_rows) < pair.alpha
-    ):
-        sentence = f"{pair.name}: every value is missing ({percent(before)} were missing before)."
-        return [Finding(pair.name, "all_null", "critical", after - before, sentence)]
-    if abs(after - before) < 0.01 or rate_p(missing, pair.rows, now_missing, pair.current_rows) >= pair.alpha:
-        return []
-    if after > before:
-        sentence = f"{pair.name}: {percent(after)} of the values are missing, {percent(before)} before."
-        return [
-            Finding(
-                pair.name, "new_nulls", "critical" if after - before >= 0.2 else "warning", after - before, sentence
-            )
-        ]
-    if before - after < 0.1:
+def compare_filled(pair: Pair) -> list[Finding]:
+    """Return a finding where far fewer values are missing than before. NaN and infinities count as missing."""
+    lost, now_lost = int(missing(pair.reference).sum()), int(missing(pair.current).sum())
+    before, after = lost / pair.rows, now_lost / pair.current_rows
+    if before - after < 0.1 or rate_p(lost, pair.rows, now_lost, pair.current_rows) >= pair.alpha:
         return []
     sentence = (
         f"{pair.name}: {percent(after)} of the values are missing, {percent(before)} before: they are now filled in."
     )
     return [Finding(pair.name, "fewer_nulls", "info", before - after, sentence)]
-
-
-def _missing(facts: ColumnFacts) -> int:
-    plain = convert.decoded(facts.column)
-    if facts.kind == "number" and pa.types.is_floating(plain.type):
-        return int(len(plain) - np.isfinite(np.asarray(plain.cast(pa.float64()).to_numpy())).sum())
-    return int(plain.null_count)
 
 
 def compare_duplicates(

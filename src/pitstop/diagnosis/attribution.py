@@ -64,8 +64,10 @@ def decompose(reference: Cells, window: Cells) -> Decomposition | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(n1 > 0, v1 / np.maximum(n1, 1), 0.0)
         base = np.where(n0 > 0, v0 / np.maximum(n0, 1), 0.0)
-    spread = float((q * m0**2).sum() - (q * m0).sum() ** 2)
-    inputs_se = float(np.sqrt(max(spread, 0.0) / n1.sum() + max(spread, 0.0) / n0.sum()))
+    p = n0 / n0.sum()
+    spreads = [max(float((share * m0**2).sum() - (share * m0).sum() ** 2), 0.0) for share in (p, q)]
+    # The shares of the leaves are drawn, and so is each leaf's mean: where the shares moved, its noise is in the part.
+    inputs_se = float(np.sqrt(spreads[0] / n0.sum() + spreads[1] / n1.sum() + ((q - p) ** 2 * base).sum()))
     leaf_se = q * np.sqrt(own + base)
     order = np.argsort(-moved, kind="stable")
     worst = tuple(int(leaf) for leaf in order[:3] if moved[leaf] > 2.0 * leaf_se[leaf] > 0.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any, Self
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.diagnosis.attribution import Decomposition, Suspect, decompose, rank_features
+from pitstop.diagnosis.breaks import SURE, Break
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.reference import names_of
 from pitstop.monitors.base import WindowCounts
@@ -16,22 +17,33 @@ from pitstop.monitors.drift import distance
 from pitstop.profile import Profile
 from pitstop.records.calendar import Calendar
 from pitstop.report.wording import arrow, capitalised, most_telling, phrase
+from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
+from pitstop.statistics.histogram import Histogram
 
 # Windows that are looked at, from the onset on: enough rows to compare, few enough to be about this incident.
 SPAN = 28
 SUSPECTS = 5
+# More rows than this that are missing, unknown or out of range make a column worth a look.
+ODD_SHARE = 0.01
+
+# Looks for faults of the pipeline in columns, over the rows of (first window, last window).
+Trace = Callable[[Sequence[str], tuple[int, int]], tuple[Break, ...]]
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why an incident happened, as far as it is known: a sentence, and the numbers behind it."""
+    """Why an incident happened, as far as it is known: a sentence, and the numbers behind it.
+
+    `breaks` are faults of the pipeline, the most certain first; with one of them a retrain is the wrong answer.
+    """
 
     sentence: str
     suspects: tuple[Suspect, ...]
     split: Decomposition | None
     before: Profile
     after: Profile
+    breaks: tuple[Break, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], before: Profile, after: Profile) -> Self:
@@ -39,7 +51,11 @@ class Cause:
         split = content["split"]
         decomposition = Decomposition(**{**split, "leaves": tuple(split["leaves"])}) if split else None
         suspects = tuple(Suspect(**suspect) for suspect in content["suspects"])
-        return cls(content["sentence"], suspects, decomposition, before, after)
+        # Causes that were kept before faults were named have none.
+        breaks = tuple(
+            Break(**{name: item[name] for name in Break.__dataclass_fields__}) for item in content.get("breaks", ())
+        )
+        return cls(content["sentence"], suspects, decomposition, before, after, breaks)
 
     def to_json(self) -> dict[str, Any]:
         """Return the cause without the profiles."""
@@ -50,6 +66,7 @@ class Cause:
             "x_share": split.x_share if split else None,
             "yx_share": split.yx_share if split else None,
             "split": asdict(split) if split else None,
+            "breaks": [{**asdict(item), "way_out": item.way_out} for item in self.breaks],
         }
 
 
@@ -59,8 +76,12 @@ def diagnose(
     baseline: Baseline,
     recent: Sequence[WindowCounts],
     calendar: Calendar,
+    trace: Trace | None = None,
 ) -> Cause:
-    """Explain an incident from the windows since its onset (the last `SPAN` of them at most)."""
+    """Explain an incident from the windows since its onset (the last `SPAN` of them at most).
+
+    `trace` looks for faults in the columns that it is given, among the rows of (first window, last window).
+    """
     end = recent[-1].window if recent else incident.opened
     first = max(incident.since, end - SPAN)
     windows = [window for window in recent if window.window >= first]
@@ -73,8 +94,30 @@ def diagnose(
     suspects = rank_features(baseline.importance, distances)[:SUSPECTS]
     split = decompose(baseline.cells, cells)
     mine = [alarms[name] for name in incident.alarms]
-    sentence = _sentence(mine, suspects, split, baseline, calendar)
-    return Cause(sentence, suspects, split, baseline.profile, after)
+    breaks: tuple[Break, ...] = ()
+    if trace is not None and {alarm.kind for alarm in mine} != {"volume"}:
+        noticed = [alarm.column for alarm in mine if alarm.column]
+        breaks = trace([*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)], (first, end))
+    sentence = _sentence(mine, suspects, split, baseline, calendar, breaks)
+    return Cause(sentence, suspects, split, baseline.profile, after, breaks)
+
+
+def _altered(baseline: Baseline, after: Profile) -> list[str]:
+    """Return the columns with more missing, unknown or outlying values than the reference."""
+    found = []
+    for name, statistic in after.features.items():
+        before = baseline.features[name]
+        if (
+            statistic.rows
+            and before.rows
+            and _odd(statistic) / statistic.rows - _odd(before) / before.rows >= ODD_SHARE
+        ):
+            found.append(name)
+    return found
+
+
+def _odd(statistic: Histogram | CategoryCounts) -> int:
+    return statistic.nulls + (statistic.outside if isinstance(statistic, Histogram) else statistic.unseen)
 
 
 def _sentence(
@@ -83,6 +126,7 @@ def _sentence(
     split: Decomposition | None,
     baseline: Baseline,
     calendar: Calendar,
+    breaks: Sequence[Break] = (),
 ) -> str:
     """Return what happened, how large and why, the most telling alarm first. When it began stands in the incident."""
     unit = calendar.window if isinstance(calendar.window, str) else "window"
@@ -92,8 +136,24 @@ def _sentence(
         named = [arrow(alarm, unit) for alarm in others[:2]]
         more = [f"{len(others) - 2} more"] if len(others) > 2 else []
         parts.append(f"Also {_listed([*named, *more])}.")
+    if breaks:
+        parts += _mend(breaks)
+    if breaks and breaks[0].certainty >= SURE:
+        # What the labels say is left out: it is the fault that they show.
+        return " ".join(parts)
     parts += _why(alarms, suspects, split, baseline, unit)
     return " ".join(parts)
+
+
+def _mend(breaks: Sequence[Break]) -> list[str]:
+    """Return what broke and the way out."""
+    first, *others = breaks
+    sure = first.certainty >= SURE
+    told = [f"{'The cause looks like a broken pipeline' if sure else 'It may be a fault'}. {first.sentence}"]
+    if others:
+        kinds = [f"{item.column} ({item.kind.replace('_', ' ')})" for item in others]
+        told.append(f"{'Broken' if sure else 'Odd'} as well: {_listed(kinds)}.")
+    return [*told, f"Do not retrain: {first.way_out}." if sure else f"Before a retrain, {first.way_out}."]
 
 
 def _why(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from pitstop.loop.models import Models, Predictions, decide
 from pitstop.loop.orders import Order, OrderedUpkeep
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import RowLog
+from pitstop.loop.tracing import trace
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Signal, WindowCounts
@@ -378,7 +380,8 @@ class Loop:
         for incident in self.incidents:
             if incident.id not in touched:
                 continue
-            cause = diagnose(incident, self.alarms, baseline, self.recent, self.calendar)
+            look = partial(trace, self.spec, self.log, baseline)
+            cause = diagnose(incident, self.alarms, baseline, self.recent, self.calendar, look)
             self.causes[incident.id] = cause
             content = cause.to_json()
             new = touched[incident.id]

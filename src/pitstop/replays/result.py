@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pitstop.diagnosis.breaks import SURE
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.loop import Loop
 from pitstop.replays.distributions import most_moved, moved
@@ -232,6 +233,7 @@ def _card(loop: Loop, incident: Incident) -> IncidentCard:
     alarms = [loop.alarms[alarm] for alarm in incident.alarms]
     unit = calendar.window if isinstance(calendar.window, str) else "window"
     first = most_telling(alarms)[0]
+    broken = any(item.certainty >= SURE for item in cause.breaks) or (first.kind == "quality" and first.fast)
     return IncidentCard(
         id=incident.id,
         at=calendar.name_instant(incident.at),
@@ -257,7 +259,7 @@ def _card(loop: Loop, incident: Incident) -> IncidentCard:
             )
             for alarm in alarms
         ),
-        kind="break" if first.kind == "quality" and first.fast else first.kind,
+        kind="break" if broken else first.kind,
         headline=capitalised(phrase(first, unit)),
         brief=arrow(first, unit),
         distributions=tuple(pair for _, pair in moved(loop, incident)[:PICTURED]) if explains else (),

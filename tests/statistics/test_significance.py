@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitstop.checks.significance import (
+from pitstop.statistics.significance import (
     counts_p,
     kolmogorov_smirnov,
     kolmogorov_smirnov_p,
