@@ -74,7 +74,7 @@ def test_the_plan_with_a_budget_by_hand() -> None:
     one = plan_within(curve, Excess(), 2, 3, 2.0, 1)
     assert (one.keep, one.retrain) == (5.0, 3.0)
     many = plan_within(curve, Excess(), 2, 3, 2.0, 9)
-    free = plan_ahead(curve, Excess(), 2, 3, 2.0)
+    free = plan_ahead(curve, [(0.0, 0.0, 0.0)], 2, 2.0)
     assert (many.keep, many.retrain) == (free.keep, free.retrain)
 
 

@@ -14,7 +14,7 @@ from pitstop.strategy.policies.cadence import Cadence
 from pitstop.strategy.policies.debt import Debt
 from pitstop.strategy.policies.rolling_period import RollingPeriod, replayed_cost
 from pitstop.strategy.policies.shadow_debt import ShadowDebt
-from pitstop.strategy.policies.shadow_plan import ShadowPlan, plan_ahead
+from pitstop.strategy.policies.shadow_plan import ShadowPlan, departure_of, plan_ahead
 from pitstop.strategy.policies.vote import Vote
 from pitstop.strategy.staleness import Excess, StalenessCurve
 from pitstop.testing.policy_laws import Law, Stream, policy_laws, simulated_stream
@@ -121,12 +121,36 @@ def test_the_plan_by_hand() -> None:
     Keep: 2+3+4 = 9 without a stop; 2 +2+B(2) = 5; 2+3 +2+B(1) = 7; so 5. Releasing now costs 2+3 = 5 as well.
     """
     curve = StalenessCurve(linear=10.0, early=0.0)
-    plan = plan_ahead(curve, Excess(), age=2, horizon=3, release=2.0)
+    none = (0.0, 0.0, 0.0)
+    plan = plan_ahead(curve, [none], age=2, release=2.0)
     assert (plan.keep, plan.retrain) == (5.0, 3.0)
-    worse = plan_ahead(curve, Excess(departure=1.5, recent_error=0.5, columns=1), age=2, horizon=3, release=2.0)
-    assert worse.keep == 6.0
-    unsure = plan_ahead(curve, Excess(departure=1.5, recent_error=2.0, columns=1), age=2, horizon=3, release=2.0)
-    assert unsure == plan
+    # One off in every period: 3 +2+B(2) = 6. Only in the first one as well; off in the second only: 2 +2+B(2) = 5.
+    assert plan_ahead(curve, [(1.0, 1.0, 1.0)], age=2, release=2.0).keep == 6.0
+    assert plan_ahead(curve, [(1.0, 0.0, 0.0)], age=2, release=2.0).keep == 6.0
+    assert plan_ahead(curve, [(0.0, 1.0, 0.0)], age=2, release=2.0).keep == 5.0
+    # What keeping costs is the mean over readings.
+    assert plan_ahead(curve, [(1.0, 1.0, 1.0), none], age=2, release=2.0).keep == 5.5
+
+
+def test_a_departure_counts_as_far_as_it_passes_two_errors() -> None:
+    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1)) == 0.5
+    assert departure_of(Excess(departure=-1.5, recent_error=0.5, columns=1)) == -0.5
+    assert departure_of(Excess(departure=1.5, recent_error=2.0, columns=1)) == 0.0
+
+
+def test_the_interval_of_a_gain_holds_the_gain_and_narrows_with_rows() -> None:
+    costs = Costs(50 * STREAMS["decaying"].fresh)
+    widths = []
+    for rows in (100, 10_000):
+        stream = simulated_stream(3, decay=0.02, periods=14, rows=rows)
+        decisions = [
+            decision for decision in walk(ShadowPlan(), stream.matrix, costs, 4).decisions if decision.interval
+        ]
+        assert decisions
+        ends = [decision.interval for decision in decisions if decision.interval]
+        assert all(low <= high for low, high in ends)
+        widths.append(np.mean([high - low for low, high in ends]) / stream.fresh)
+    assert widths[1] < widths[0] / 3
 
 
 def test_the_debt_by_hand() -> None:

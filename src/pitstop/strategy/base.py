@@ -49,7 +49,8 @@ class Decision:
     """What a policy decided at the instant `at`, and the numbers behind it.
 
     `expected_gain` (currency, over the horizon) is what retraining saves against keeping, before its price; `cost` is
-    that price. `recipe` names how the challenger is fitted and is None where nothing is. `reason` is one plain
+    that price. Between the ends of `interval` the gain lies with 90%, by the sampling error of what was seen; None
+    where a policy cannot say. `recipe` names how the challenger is fitted and is None where nothing is. `reason` is one plain
     sentence.
     """
 
@@ -63,6 +64,7 @@ class Decision:
     policy: str
     alternatives: tuple[Alternative, ...] = ()
     caused_by: tuple[str, ...] = ()
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def conclude(
     gain: float,
     price: float,
     alternatives: tuple[Alternative, ...] = (),
+    interval: tuple[float, float] | None = None,
 ) -> Decision:
     """Return the decision with its id, which digests what was decided, when, by whom, on which numbers."""
     action: Action = "retrain" if retrain else "keep"
@@ -180,4 +183,5 @@ def conclude(
         policy=policy,
         alternatives=alternatives,
         caused_by=history.caused_by,
+        interval=interval,
     )

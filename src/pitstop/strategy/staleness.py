@@ -23,7 +23,7 @@ _PRIOR_WEIGHT = 3.0
 _PRIOR_INFORMATION = np.array([[0.1, 0.2], [0.2, 0.5]])
 PRIOR_MEAN = (0.018, 0.019)
 _RIDGE = 1e-3
-_RECENT = 3
+RECENT = 3
 # Models fitted on one or two periods are worse for want of data, not of freshness.
 _YOUNG = 2
 
@@ -85,7 +85,7 @@ def excess_of(matrix: LossMatrix, served: int, curve: StalenessCurve) -> Excess:
     own = [gap for gap in gaps(matrix) if gap.model == served]
     if not own:
         return Excess()
-    recent = own[-_RECENT:]
+    recent = own[-RECENT:]
     mean = sum(gap.excess for gap in recent) / len(recent)
     expected = sum(curve.at(gap.age) - curve.at(gap.fresh_age) for gap in recent) / len(recent)
     return Excess(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude
 from pitstop.strategy.policies.forecast import fit_forecast
 from pitstop.strategy.policies.shadow_plan import Plan, plan_ahead
-from pitstop.strategy.staleness import Excess, StalenessCurve
+from pitstop.strategy.staleness import StalenessCurve
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ForecastPlan:
         if found is not None:
             # The level and its trend are the same for all plans; only what age costs tells them apart.
             curve = StalenessCurve(max(0.0, found.coefficients[1]), max(0.0, found.coefficients[2]))
-            plan = plan_ahead(curve, Excess(), history.age, history.remaining, price)
+            plan = plan_ahead(curve, [[0.0] * history.remaining], history.age, price)
         retrain = price + plan.retrain < plan.keep and price <= history.largest_saving()
         reason = (
             f"Ageing is forecast to cost {plan.keep:,.2f} within {history.remaining} periods as it is, and "

@@ -1,20 +1,30 @@
 """The shadow plan: release when the cheapest plan that releases now beats the cheapest plan that waits.
 
 A candidate is fitted each period and scored beside the served model on the same rows (a shadow). The gaps give a
-staleness curve g; the served model's own recent gaps give its departure λ from it, shrunk by one standard error. Then,
-with α the price of a release and H the periods ahead, `B(h)` is the cheapest cost of h periods that start fresh:
+staleness curve g; the served model's own recent gaps give its departure λ from it, as far as it passes two standard
+errors. Nobody knows how long a departure lasts, so what waiting costs is the mean of two readings: λ_q = λ in each of
+the q periods to come, and λ_q = λ times the share that was left of earlier departures after q periods (`fading`). With
+α the price of a release and H the periods ahead, `B(h)` is the cheapest cost of h periods that start fresh,
 `B(h) = min_k { Σ_{a<k} g(a) + [k<h] α + B(h-k) }`, and the plan retrains iff
-`α + B(H) < min_k { Σ_{q<k} max(0, g(age+q) + λ) + [k<H] α + B(H-k) }`.
-Source: the strategy study ("SP, exactly"); its forms and constants were fixed there.
+`α + B(H) < mean over readings of min_k { Σ_{q<k} max(0, g(age+q) + λ_q) + [k<H] α + B(H-k) }`.
+Source: the strategy study ("SP, exactly"), which has one standard error and the first reading only; why it was changed
+stands in `docs/decisions/0029-staleness-that-fades.md`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude, in_words
+from pitstop.strategy.fading import departure_paths, shares_left
 from pitstop.strategy.staleness import PRIOR_MEAN, Excess, StalenessCurve, excess_of, fit_curve
+
+# How many of its standard errors a departure has to pass before it counts, and by then what is beyond them.
+ERRORS = 2.0
+# The 95% point of a normal distribution: both ends of an interval of 90%.
+_WIDTH = 1.645
 
 
 @dataclass(frozen=True)
@@ -32,17 +42,30 @@ class Plan:
 class ShadowPlan:
     """Plans over the horizon with a curve learnt from shadows. Fits are sunk, so only the release is weighed.
 
-    `prior_mean` is what the curve leans on before there is evidence (see `staleness.fit_curve`).
+    `prior_mean` is what the curve leans on before there is evidence (see `staleness.fit_curve`); a departure counts as
+    far as it passes `errors` of its standard errors; without `fading` it is taken to last.
     """
 
     name: str = "shadow_plan"
     prior_mean: tuple[float, float] = PRIOR_MEAN
+    errors: float = ERRORS
+    fading: bool = True
 
     def decide(self, history: History, costs: Costs, as_of: int) -> Decision:
         """Return "retrain" where the plan that releases now is the cheaper one."""
         curve = fit_curve(history.matrix, self.prior_mean)
         excess = excess_of(history.matrix, history.served, curve)
-        plan = plan_ahead(curve, excess, history.age, history.remaining, costs.release)
+        departure = departure_of(excess, self.errors)
+        ahead = history.remaining
+        shares = shares_left(history.matrix, curve, ahead) if self.fading else (1.0,) * ahead
+        low, plan, high = (
+            plan_ahead(curve, departure_paths(level, shares), history.age, costs.release)
+            for level in (
+                excess.departure - _WIDTH * excess.recent_error,
+                departure,
+                excess.departure + _WIDTH * excess.recent_error,
+            )
+        )
         retrain = costs.release + plan.retrain < plan.keep
         if excess.columns:
             more = in_words(excess.recent)
@@ -61,6 +84,7 @@ class ShadowPlan:
             retrain=retrain,
             reason=reason,
             gain=plan.keep - plan.retrain,
+            interval=(low.keep - low.retrain, high.keep - high.retrain) if excess.columns else None,
             price=costs.release,
             alternatives=(
                 Alternative("keep", plan.keep),
@@ -69,21 +93,25 @@ class ShadowPlan:
         )
 
 
-def plan_ahead(curve: StalenessCurve, excess: Excess, age: int, horizon: int, release: float) -> Plan:
-    """Return the costs of the best plans for `horizon` periods from a model that is `age` periods old."""
-    departure = departure_of(excess)
+def plan_ahead(curve: StalenessCurve, paths: Sequence[Sequence[float]], age: int, release: float) -> Plan:
+    """Return the costs of the best plans from a model that is `age` periods old.
+
+    Each path is one reading of how far the served model will lie off the curve, in currency, in each of the periods to
+    come; all have the length of the horizon. What keeping costs is the mean over the readings.
+    """
+    horizon = len(paths[0])
     fresh = list(accumulate((curve.at(age) for age in range(horizon)), initial=0.0))
     best = [0.0]
     for ahead in range(1, horizon + 1):
         best.append(min(fresh[k] + (release if k < ahead else 0.0) + best[ahead - k] for k in range(1, ahead + 1)))
-    stale = list(
-        accumulate((max(0.0, curve.at(age + ahead) + departure) for ahead in range(horizon)), initial=0.0),
-    )
-    keep = min(stale[k] + (release if k < horizon else 0.0) + best[horizon - k] for k in range(1, horizon + 1))
-    return Plan(keep, best[horizon])
+    keep = 0.0
+    for path in paths:
+        stale = list(accumulate((max(0.0, curve.at(age + ahead) + off) for ahead, off in enumerate(path)), initial=0.0))
+        keep += min(stale[k] + (release if k < horizon else 0.0) + best[horizon - k] for k in range(1, horizon + 1))
+    return Plan(keep / len(paths), best[horizon])
 
 
-def departure_of(excess: Excess) -> float:
-    """Return λ: how far the served model lies off the curve, in currency a period, shrunk by one standard error."""
-    shift = max(0.0, abs(excess.departure) - excess.recent_error)
+def departure_of(excess: Excess, errors: float = ERRORS) -> float:
+    """Return λ: how far the served model lies off the curve, in currency a period, less so many standard errors."""
+    shift = max(0.0, abs(excess.departure) - errors * excess.recent_error)
     return shift if excess.departure > 0 else -shift
