@@ -50,8 +50,8 @@ class Decision:
 
     `expected_gain` (currency, over the horizon) is what retraining saves against keeping, before its price; `cost` is
     that price. Between the ends of `interval` the gain lies with 90%, by the sampling error of what was seen; None
-    where a policy cannot say. `recipe` names how the challenger is fitted and is None where nothing is. `reason` is one plain
-    sentence.
+    where a policy cannot say. `recipe` names how the challenger is fitted and is None where nothing is. `reason` is
+    one plain sentence.
     """
 
     id: str
