@@ -94,7 +94,8 @@ def profiles(baseline: Baseline, table: pa.Table, *, threads: int = 1) -> list[P
     """Return every day's profile with the shipped defaults, leaves and repeated rows included."""
     days = days_of(table)
     scores, decided, given = outputs(table)
-    leaves = baseline.leaves(table, scores, given)
+    table = baseline.layout.encoded(table, threads=threads)
+    leaves = baseline.leaves(table, scores, given, threads=threads)
     return profile_windows(baseline.layout, table, days, int(days.max()) + 1, scores, decided, leaves, threads=threads)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -52,6 +52,8 @@ class Profile:
     features: Mapping[str, Feature]
     scores: Scores
     leaves: Counts
+    # All counts where they lie in one array already; the parts above are then views of it. No copy keeps it.
+    _whole: Counts | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
@@ -95,7 +97,7 @@ class Profile:
         if max(int(stacked.max()), -int(stacked.min())) >= SAFE // len(profiles):
             msg = f"a total of {len(profiles)} profiles would pass 2^62; profile shorter windows"
             raise StatisticError(msg)
-        return cls._of_vector(layout, stacked.sum(axis=0))
+        return cls.of_vector(layout, stacked.sum(axis=0))
 
     def removed(self, other: Self) -> Self:
         """Return the profile without rows that were counted in it. Raises `StatisticError` where they were not."""
@@ -117,20 +119,31 @@ class Profile:
     @classmethod
     def unpack(cls, layout: Layout, data: bytes) -> Self:
         """Return the profile in `data`. Raises `StatisticError` where it is damaged or of another layout."""
-        return cls._of_vector(layout, _unpack(layout, data, sum(_sizes(layout))))
+        return cls.of_vector(layout, _unpack(layout, data, layout.size))
 
     @classmethod
-    def _of_vector(cls, layout: Layout, vector: Counts) -> Self:
-        rows, duplicates, leaves, scores, *parts = np.split(vector, np.cumsum(_sizes(layout))[:-1])
-        features = {
-            name: statistic(bins, part)
-            for (name, statistic, bins), part in zip(layout.statistics(), parts, strict=True)
-        }
-        made = Scores(layout.outcome_bins, scores)
-        return cls(layout, int(rows[0]), int(duplicates[0]), features, made, _frozen(leaves))
+    def of_vector(cls, layout: Layout, vector: Counts) -> Self:
+        """Return the profile with these counts, in the order of `vector`; the array is kept, and not to be written to.
+
+        Raises `StatisticError` where it is not int64[layout.size].
+        """
+        if vector.dtype != np.int64 or vector.shape != (layout.size,):
+            msg = f"got {vector.dtype}{vector.shape}; a profile of this layout holds int64({layout.size},)"
+            raise StatisticError(msg)
+        _frozen(vector)
+        features, start = {}, 2 + LEAVES + Scores.size_for(layout.outcome_bins)
+        for (name, statistic, bins), size in zip(layout.statistics(), layout.sizes, strict=True):
+            features[name] = statistic(bins, vector[start : start + size])
+            start += size
+        scores = Scores(layout.outcome_bins, vector[2 + LEAVES : layout.size - sum(layout.sizes)])
+        made = cls(layout, int(vector[0]), int(vector[1]), features, scores, vector[2 : 2 + LEAVES])
+        object.__setattr__(made, "_whole", vector)
+        return made
 
     def vector(self) -> Counts:
         """Return every count as one vector: rows, duplicates, leaves, scores, then the features in their order."""
+        if self._whole is not None:
+            return self._whole
         head = np.array([self.rows, self.duplicates], dtype=np.int64)
         return np.concatenate([head, self.leaves, self.scores.vector, *(f.vector for f in self.features.values())])
 
@@ -255,16 +268,10 @@ def profile_windows(
     )
     sizes = counted.leaves.sum(axis=1)
     again = counted.repeats if duplicates is None else duplicates
+    heads = np.stack([sizes, again], axis=1)
+    matrices = [heads, counted.leaves, counted.scores, *(matrix for *_, matrix in counted.features)]
     return [
-        Profile(
-            layout,
-            int(sizes[window]),
-            int(again[window]),
-            {name: kind(bins, matrix[window]) for name, kind, bins, matrix in counted.features},
-            Scores(layout.outcome_bins, counted.scores[window]),
-            counted.leaves[window],
-        )
-        for window in range(count)
+        Profile.of_vector(layout, np.concatenate([matrix[window] for matrix in matrices])) for window in range(count)
     ]
 
 
@@ -316,12 +323,6 @@ def _pack(layout: Layout, vector: Counts) -> bytes:
     """Put a digest of the layout and one of the packed counts before them."""
     body = pack_counts(vector)
     return _HEADER.pack(_MAGIC, _digest(layout.id.encode()), _digest(body)) + body
-
-
-def _sizes(layout: Layout) -> list[int]:
-    """Return the lengths of the parts of a profile's vector: rows, duplicates, leaves, scores, each feature."""
-    features = [statistic.size_for(bins) for _, statistic, bins in layout.statistics()]
-    return [1, 1, LEAVES, Scores.size_for(layout.outcome_bins), *features]
 
 
 def _unpack(layout: Layout, data: bytes, size: int) -> Counts:

@@ -112,8 +112,10 @@ class Baseline:
             unit=state["unit"],
         )
 
-    def leaves(self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_]) -> NDArray[np.int64]:
-        """Return the leaf of each row: that of its cell codes, found without making the codes."""
+    def leaves(
+        self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_], *, threads: int = 1
+    ) -> NDArray[np.int32]:
+        """Return the leaf of each row: that of its cell codes, found without making the codes. `threads` share it."""
         tree, layout = self.tree, self.layout
         masks, order = tree.reach
         tests = []
@@ -137,7 +139,7 @@ class Baseline:
                 tests.append(LeafTest(Piece(found, None, 0), masks[nodes], highest + 0.5))
             else:
                 tests.append(_reaching(np.ascontiguousarray(scores, np.float64), _TENTHS, highest, masks[nodes]))
-        return find_leaves(tests, order, rows.num_rows).astype(np.int64)
+        return find_leaves(tests, order, rows.num_rows, threads)
 
 
 def _reaching(values: NDArray[np.float64], edges: NDArray[np.float64], highest: Any, masks: Any) -> LeafTest:

@@ -27,6 +27,7 @@ from pitstop.statistics.cells import LEAVES
 from pitstop.statistics.distinct import Distinct
 from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.statistics.scores import Scores
+from pitstop.statistics.words import encoded
 
 Ints = NDArray[np.int64]
 
@@ -246,7 +247,8 @@ def feature(column: pa.ChunkedArray, name: str, *, categorical: bool) -> pa.Arra
     if not categorical:
         return convert.numbers(column, name)
     if convert.is_text(column.type):
-        return column
+        # Its words are hashed and counted: once each, not once a row.
+        return encoded(column) if isinstance(column, pa.ChunkedArray) else column
     plain = convert.decoded(column)
     if not pa.types.is_floating(plain.type):
         return convert.texts(plain, name)

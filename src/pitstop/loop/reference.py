@@ -51,7 +51,7 @@ class Labelled:
     scores: Floats
     decided: NDArray[Any]
     labels: NDArray[Any]
-    leaves: Ints
+    leaves: NDArray[np.integer[Any]]
     errors: Floats
 
 
@@ -129,7 +129,7 @@ def window_counts(
     *,
     rows: pa.Table,
     outputs: tuple[Floats, NDArray[Any]],
-    leaves: Ints,
+    leaves: NDArray[np.integer[Any]],
     labelled: Labelled,
     cohorts: Cohorts,
 ) -> WindowCounts:

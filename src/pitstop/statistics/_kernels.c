@@ -23,7 +23,46 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
+/* A body that is compiled twice on x86-64: for any processor, and with vectors of 32 bytes for one that has AVX2 (not FMA, which
+ * would round differently). The same operations on the same values: the same bits. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#define BODY static inline __attribute__((always_inline))
+#define WIDE __attribute__((target("avx2")))
+
+static volatile int wide = -1; /* not asked yet */
+
+/* Whether the processor has AVX2 and the system keeps its registers: the answer is the same in every thread. */
+static int has_wide(void) {
+    if (wide < 0) {
+        uint32_t a, b, c, d, kept = 0, high;
+        int found = 0;
+        if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE)) {
+            __asm__("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+            found = (kept & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+        }
+        wide = found;
+    }
+    return wide;
+}
+
+/* Makes the plain bodies run from now on (0), so that tests can compare both, or what the processor has (-1). */
+EXPORT void pitstop_use_wide(int32_t use) { wide = use ? -1 : 0; }
+#define TWICE(name, parameters, arguments)                               \
+    static void name##_plain parameters { name##_body arguments; }       \
+    WIDE static void name##_wide parameters { name##_body arguments; }   \
+    EXPORT void pitstop_##name parameters {                              \
+        if (has_wide()) name##_wide arguments;                           \
+        else name##_plain arguments;                                     \
+    }
+#else
+#define BODY static inline
+#define TWICE(name, parameters, arguments) EXPORT void pitstop_##name parameters { name##_body arguments; }
+EXPORT void pitstop_use_wide(int32_t use) { (void)use; }
+#endif
+
 #define BLOCK 1024 /* values; what is packed in `add` depends on it */
+#define OFFSET_BITS 0x40f0000000000000u /* 65536.0 */
 #define OFFSET_ONE 65536.0 /* a position within a cell is a fraction in units of 2^-16 */
 #define LARGEST 1.7976931348623157e308
 #define MIXED -2 /* a block that holds rows of several windows */
@@ -40,6 +79,7 @@ struct bins {
     double scale;
     int32_t slots;
     int32_t cells;
+    int32_t crowded; /* whether a slot holds more than one edge, so that more than one may have to be stepped over */
 };
 
 static inline int bit(const uint8_t *bits, int64_t at) { return (bits[at >> 3] >> (at & 7)) & 1; }
@@ -54,14 +94,20 @@ static inline int32_t window_of(const int32_t *window, int64_t size) {
 }
 
 /* Returns the cell of a finite value and its position within it, and counts it where it lies beyond the outer cells. */
-static inline int32_t locate(double value, int32_t slot, const struct bins *bins, uint64_t *position, int64_t *clipped) {
+static inline int32_t locate(double value, int32_t slot, int crowded, const struct bins *bins, uint64_t *position,
+                             int64_t *clipped) {
     int32_t cell = bins->table[slot];
     cell += bins->edges[cell] <= value; /* without a branch, because it is as good as random */
-    while (__builtin_expect(bins->edges[cell] <= value, 0)) cell++;
+    if (crowded)
+        while (__builtin_expect(bins->edges[cell] <= value, 0)) cell++;
     double exact = (value * 0.5 - bins->half_left[cell]) * bins->inverse[cell];
-    if (__builtin_expect(!(exact >= 0.0 && exact < OFFSET_ONE), 0)) {
-        *clipped += cell == 0 || cell == bins->cells - 1;
-        exact = exact < 0.0 ? 0.0 : OFFSET_ONE - 1.0;
+    uint64_t bits;
+    memcpy(&bits, &exact, sizeof bits);
+    if (__builtin_expect(bits >= OFFSET_BITS, 0)) { /* one comparison for both ends: a sign is the highest bit */
+        if (!(exact >= 0.0 && exact < OFFSET_ONE)) {
+            *clipped += cell == 0 || cell == bins->cells - 1;
+            exact = exact < 0.0 ? 0.0 : OFFSET_ONE - 1.0;
+        }
     }
     *position = (uint64_t)(int32_t)exact;
     return cell;
@@ -69,17 +115,30 @@ static inline int32_t locate(double value, int32_t slot, const struct bins *bins
 
 /* Adds one finite value to packed[cell]: from the lowest bit, 26 bits of positions, 26 of squares, 12 of counts. They
  * cannot run into each other within a block: 1024 * 65535 < 2^26. One addition in memory instead of three. */
-static inline void add(double value, int32_t slot, const struct bins *bins, uint64_t *packed, int64_t *clipped) {
+static inline void add(double value, int32_t slot, int crowded, const struct bins *bins, uint64_t *packed,
+                       int64_t *clipped) {
     uint64_t q;
-    const int32_t cell = locate(value, slot, bins, &q, clipped);
+    const int32_t cell = locate(value, slot, crowded, bins, &q, clipped);
     packed[cell] += q | (q * q >> 16) << 26 | (uint64_t)1 << 52;
+}
+
+/* Adds a block of finite values, every other one to the second half of `packed`: where many values in a row are of one cell, an
+ * addition does not wait for the one before. */
+static inline void add_all(const double *x, const int32_t *slot, int64_t size, int crowded, const struct bins *bins,
+                           uint64_t *packed, int64_t *clipped) {
+    int64_t i = 0;
+    for (; i + 1 < size; i += 2) {
+        add(x[i], slot[i], crowded, bins, packed, clipped);
+        add(x[i + 1], slot[i + 1], crowded, bins, packed + bins->cells, clipped);
+    }
+    if (i < size) add(x[i], slot[i], crowded, bins, packed, clipped);
 }
 
 /* Adds `n` float64 values to state[windows][counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped].
  * `validity` is an Arrow bitmap that starts at bit `offset`, or NULL where no value is null. NaN counts as null.
- * `packed` has room for `cells` values. */
-EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int64_t offset, int64_t n,
-                              const int32_t *window, const struct bins *given, int64_t *state, uint64_t *packed) {
+ * `packed` has room for 2 * `cells` values. */
+BODY void histogram_body(const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
+                         const struct bins *given, int64_t *state, uint64_t *packed) {
     const struct bins bins = *given; /* a copy, which no store through a pointer can change */
     const int32_t cells = bins.cells;
     const int64_t stride = 3 * (int64_t)cells + 3;
@@ -113,7 +172,7 @@ EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int
                     rest[1]++;
                 } else {
                     uint64_t q;
-                    const int32_t cell = locate(x[i], slot[i], &bins, &q, rest + 2);
+                    const int32_t cell = locate(x[i], slot[i], 1, &bins, &q, rest + 2);
                     row[cell]++;
                     row[cells + cell] += (int64_t)q;
                     row[2 * cells + cell] += (int64_t)(q * q >> 16);
@@ -122,9 +181,10 @@ EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int
             continue;
         }
         int64_t nulls = 0, nonfinite = 0, clipped = 0;
-        for (int32_t c = 0; c < cells; c++) packed[c] = 0;
+        for (int32_t c = 0; c < 2 * cells; c++) packed[c] = 0;
         if (!validity && !(special >> 63)) {
-            for (int64_t i = 0; i < size; i++) add(x[i], slot[i], &bins, packed, &clipped);
+            if (bins.crowded) add_all(x, slot, size, 1, &bins, packed, &clipped);
+            else add_all(x, slot, size, 0, &bins, packed, &clipped);
         } else {
             for (int64_t i = 0; i < size; i++) {
                 if (!present(validity, offset + start + i)) {
@@ -133,21 +193,27 @@ EXPORT void pitstop_histogram(const double *values, const uint8_t *validity, int
                     if (x[i] != x[i]) nulls++;
                     else nonfinite++;
                 } else {
-                    add(x[i], slot[i], &bins, packed, &clipped);
+                    add(x[i], slot[i], 1, &bins, packed, &clipped);
                 }
             }
         }
         int64_t *row = state + here * stride;
         for (int32_t c = 0; c < cells; c++) {
-            row[c] += (int64_t)(packed[c] >> 52);
-            row[cells + c] += (int64_t)(packed[c] & 0x3ffffff);
-            row[2 * cells + c] += (int64_t)(packed[c] >> 26 & 0x3ffffff);
+            const uint64_t both = packed[c] + packed[cells + c];
+            row[c] += (int64_t)(both >> 52);
+            row[cells + c] += (int64_t)(both & 0x3ffffff);
+            row[2 * cells + c] += (int64_t)(both >> 26 & 0x3ffffff);
         }
         row[3 * cells] += nulls;
         row[3 * cells + 1] += nonfinite;
         row[3 * cells + 2] += clipped;
     }
 }
+
+TWICE(histogram,
+      (const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
+       const struct bins *given, int64_t *state, uint64_t *packed),
+      (values, validity, offset, n, window, given, state, packed))
 
 /* Adds `n` codes of 0..size-1 to counts[windows][stride]: a code to the cell cell_of[code] (itself where that is NULL),
  * a null to the last one. Returns the position of the first code out of range in the first block that has one, before
@@ -219,31 +285,64 @@ struct test {
     int64_t count;              /* of thresholds */
 };
 
-/* Writes the leaf of each of `n` rows. Instead of walking down the tree, where every step is a guess of the processor that is
- * often wrong, each node strikes out the leaves that a row cannot reach, and the leftmost that is left is its leaf (Lucchese
- * et al., "QuickScorer", 2015). leaf[b]: the number of the leaf at bit b. */
-EXPORT void pitstop_leaves(const struct test *tests, int64_t count, int64_t n, const int32_t *leaf, int32_t *found) {
+#define LANES 4
+#define GROUP 16 /* rows whose masks are kept in registers while all thresholds of a column are tried */
+typedef double four_numbers __attribute__((vector_size(8 * LANES), aligned(8)));
+typedef uint64_t four_masks __attribute__((vector_size(8 * LANES), aligned(8)));
+
+/* Strikes out of reach[size] the leaves that a column's numbers exclude; `size` is a multiple of GROUP. */
+BODY void strike_numbers(const double *x, int64_t size, const struct test *test, uint64_t *reach) {
+    for (int64_t i = 0; i < size; i += GROUP) {
+        four_numbers v[GROUP / LANES];
+        four_masks r[GROUP / LANES];
+        memcpy(v, x + i, sizeof v);
+        memcpy(r, reach + i, sizeof r);
+        for (int64_t k = 0; k < test->count; k++) {
+            const double t = test->thresholds[k];
+            const uint64_t m = test->masks[k];
+            const four_numbers threshold = {t, t, t, t};
+            const four_masks mask = {m, m, m, m};
+            for (int g = 0; g < GROUP / LANES; g++) r[g] &= mask | ~(four_masks)(v[g] >= threshold);
+        }
+        memcpy(reach + i, r, sizeof r);
+    }
+}
+
+/* Writes the leaf of each of the rows `from` to `to`. Instead of walking down the tree, where every step is a guess of the
+ * processor that is often wrong, each node strikes out the leaves that a row cannot reach, and the leftmost that is left is
+ * its leaf (Lucchese et al., "QuickScorer", 2015). leaf[b]: the number of the leaf at bit b. */
+BODY void leaves_body(const struct test *tests, int64_t count, int64_t from, int64_t to, const int32_t *leaf,
+                      int32_t *found) {
     uint64_t reach[BLOCK];
-    for (int64_t start = 0; start < n; start += BLOCK) {
-        const int64_t left = n - start, size = left < BLOCK ? left : BLOCK;
-        for (int64_t i = 0; i < size; i++) reach[i] = ~(uint64_t)0;
+    double padded[GROUP];
+    for (int64_t start = from; start < to; start += BLOCK) {
+        const int64_t left = to - start, size = left < BLOCK ? left : BLOCK, whole = size / GROUP * GROUP;
+        for (int64_t i = 0; i < BLOCK; i++) reach[i] = ~(uint64_t)0;
         for (int64_t c = 0; c < count; c++) {
             const struct test test = tests[c];
             if (test.values) {
                 const double *x = test.values + start;
-                for (int64_t k = 0; k < test.count; k++) {
-                    const double threshold = test.thresholds[k];
-                    const uint64_t mask = test.masks[k];
-                    for (int64_t i = 0; i < size; i++) reach[i] &= x[i] >= threshold ? mask : ~(uint64_t)0;
+                strike_numbers(x, whole, &test, reach);
+                if (whole < size) { /* nothing behind the last row is read */
+                    for (int64_t i = 0; i < GROUP; i++) padded[i] = whole + i < size ? x[whole + i] : 0.0;
+                    strike_numbers(padded, GROUP, &test, reach + whole);
                 }
             } else {
                 const int32_t *x = test.codes + start;
-                for (int64_t i = 0; i < size; i++)
-                    reach[i] &= present(test.validity, test.offset + start + i) ? test.masks[x[i]] : test.absent;
+                if (!test.validity) {
+                    for (int64_t i = 0; i < size; i++) reach[i] &= test.masks[x[i]];
+                } else {
+                    for (int64_t i = 0; i < size; i++)
+                        reach[i] &= bit(test.validity, test.offset + start + i) ? test.masks[x[i]] : test.absent;
+                }
             }
         }
         for (int64_t i = 0; i < size; i++) found[start + i] = leaf[__builtin_ctzll(reach[i])];
     }
 }
+
+TWICE(leaves,
+      (const struct test *tests, int64_t count, int64_t from, int64_t to, const int32_t *leaf, int32_t *found),
+      (tests, count, from, to, leaf, found))
 
 #include "_texts.h"

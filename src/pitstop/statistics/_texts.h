@@ -109,6 +109,82 @@ EXPORT void pitstop_texts(const int32_t *offsets, const uint8_t *data, int64_t d
     }
 }
 
+/* A text that was met, in the table of `pitstop_encode`: up to 24 bytes its three words say all. `code` is -1 where the place is
+ * empty. */
+struct met {
+    uint64_t head, middle, tail;
+    int32_t length, code;
+};
+
+static inline uint64_t bytes_at(const uint8_t *from, int32_t count) { /* at most 8, zeros behind them */
+    uint64_t word = 0;
+    memcpy(&word, from, (size_t)count);
+    return word;
+}
+
+/* The words of a text: its first eight bytes, its last eight, and, beyond 16, the second eight. Where 24 bytes can be read, as
+ * nearly everywhere, without a branch on its length, because lengths are as good as random. */
+static inline struct met words_of(const uint8_t *text, int32_t length, const uint8_t *end) {
+    struct met met = {0, 0, 0, length, -1};
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (__builtin_expect(end - text >= 24, 1)) {
+        const int unused = length < 8 ? 4 * (8 - length) : 0;
+        memcpy(&met.head, text, 8);
+        memcpy(&met.middle, text + 8, 8);
+        memcpy(&met.tail, text + (length > 8 ? length - 8 : 0), 8);
+        met.head = met.head << unused << unused >> unused >> unused;
+        met.tail = met.tail << unused << unused >> unused >> unused;
+        met.middle &= length > 16 ? ~(uint64_t)0 : 0;
+        return met;
+    }
+#endif
+    met.head = bytes_at(text, length < 8 ? length : 8);
+    met.middle = length > 16 ? bytes_at(text + 8, 8) : 0;
+    met.tail = length > 8 ? bytes_at(text + length - 8, 8) : met.head;
+    (void)end;
+    return met;
+}
+
+/* Gives each of `n` texts the number of its word, in the order in which words are met, and 0 to a null; writes where each word
+ * was met first. Returns the number of words, or -1 as soon as there are more than `limit`. `table` has `slots`, a power of two
+ * above `limit`, each with the code -1. */
+EXPORT int64_t pitstop_encode(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
+                              int64_t offset, int64_t n, struct met *table, int64_t slots, int64_t limit, int32_t *codes,
+                              int32_t *firsts) {
+    int64_t words = 0;
+    const uint8_t *end = data + data_size;
+    const uint64_t last = (uint64_t)slots - 1;
+    for (int64_t i = 0; i < n; i++) {
+        codes[i] = 0;
+        if (!present(validity, offset + i)) continue;
+        const uint8_t *text = data + offsets[i];
+        struct met met = words_of(text, offsets[i + 1] - offsets[i], end);
+        uint64_t hash = (met.head ^ met.middle * 0x94d049bb133111ebu) * 0x9e3779b97f4a7c15u;
+        hash += (met.tail + (uint64_t)met.length) * 0xbf58476d1ce4e5b9u;
+        for (int32_t at = 16; at < met.length - 8; at += 8) /* only beyond 24 bytes */
+            hash = (hash ^ hash >> 29 ^ bytes_at(text + at, 8)) * 0x94d049bb133111ebu;
+        uint64_t place = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15u >> 40 & last;
+        for (;; place = (place + 1) & last) {
+            const struct met *known = table + place;
+            if (known->code < 0) {
+                if (words == limit) return -1;
+                met.code = (int32_t)words;
+                firsts[words++] = (int32_t)i;
+                table[place] = met;
+                codes[i] = met.code;
+                break;
+            }
+            const uint64_t other = (known->head ^ met.head) | (known->middle ^ met.middle) | (known->tail ^ met.tail) |
+                                   (uint64_t)(uint32_t)(known->length ^ met.length);
+            if (!other && (met.length <= 24 || !memcmp(data + offsets[firsts[known->code]], text, (size_t)met.length))) {
+                codes[i] = known->code;
+                break;
+            }
+        }
+    }
+    return words;
+}
+
 /* --- rows that repeat another one of their window --- */
 
 /* Folds a column into the hash of each row in rows[n] (all where it is NULL). Nulls and NaN are one value, and both zeros. */

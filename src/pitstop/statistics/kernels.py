@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from pitstop.statistics.base import Counts, Floats
 
 LIBRARY = Path(__file__).with_name("_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 SLOTS = 1024
+# Rows below which starting a thread costs more than it saves.
+_FEW_ROWS = 10_000
 Windows = NDArray[np.int32] | None
 Hashes = NDArray[np.uint64]
 # `struct word` of `_kernels.c`.
@@ -35,6 +38,7 @@ _WORD = np.dtype(
         "itemsize": 40,
     }
 )
+_MET = np.dtype("u8, u8, u8, i4, i4")  # `struct met`
 _INT64, _INT32, _POINTER = ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p
 
 _BUFFER = (_POINTER, _INT64, _INT64)  # a bitmap of what is not null, the bit at which it starts, and a number of rows
@@ -43,13 +47,15 @@ _SIGNATURES = {
     "histogram": (None, (_POINTER, *_BUFFER, *[_POINTER] * 4)),
     "codes": (_INT64, (_POINTER, *_BUFFER, _INT32, _POINTER, _POINTER, _INT64, _POINTER)),
     "scores": (_INT64, (_POINTER, _POINTER, _INT64, _INT32, _INT32, _POINTER, _POINTER)),
-    "leaves": (None, (_POINTER, _INT64, _INT64, _POINTER, _POINTER)),
+    "leaves": (None, (_POINTER, _INT64, _INT64, _INT64, _POINTER, _POINTER)),
     "words": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _INT64)),
     "cells": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _INT32, _POINTER)),
     "texts": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _POINTER, _INT64, _POINTER)),
+    "encode": (_INT64, (*_TEXTS, _POINTER, _INT64, _INT64, _POINTER, _POINTER)),
     "hash_texts": (None, (*_TEXTS, _POINTER)),
     "hash_numbers": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER)),
     "hash_codes": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _POINTER)),
+    "use_wide": (None, (_INT32,)),
     "sift": (_INT64, (_POINTER, _POINTER, _INT64, _POINTER, _POINTER, _POINTER)),
     "repeats": (None, (_POINTER, _POINTER, _INT64, *[_POINTER] * 4)),
 }
@@ -67,6 +73,7 @@ class _Bins(ctypes.Structure):
         ("scale", ctypes.c_double),
         ("slots", _INT32),
         ("cells", _INT32),
+        ("crowded", _INT32),
     )
 
 
@@ -86,6 +93,11 @@ def _load(path: Path) -> ctypes.CDLL:
 _library = _load(LIBRARY)
 
 
+def use_wide(*, use: bool) -> None:
+    """Let kernels use vectors of 32 bytes where there are, as they do from the start; counts do not differ."""
+    _library.pitstop_use_wide(int(use))
+
+
 class PreparedBins:
     """Numeric bins as the kernel reads them, with the table that finds a value's cell in one step for most values.
 
@@ -97,11 +109,13 @@ class PreparedBins:
     def __init__(self, edges: Floats, half_left: Floats, inverse: Floats) -> None:
         self.cells = edges.size + 1
         low, high = (float(edges[1]), float(edges[-2])) if edges.size > 3 else (0.0, 0.0)
-        with np.errstate(over="ignore"):
-            scale = float(np.float64(SLOTS) / (np.float64(high) - np.float64(low))) if high > low else 0.0
+        # The second edge and the last but one lie in the middle of a slot: the outermost have slots of their own.
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = float(np.float64(SLOTS - 3) / (np.float64(high) - np.float64(low))) if high > low else 0.0
+            origin = float(np.float64(low) - np.float64(1.5) / np.float64(scale)) if scale > 0.0 else 0.0
         # A range that is infinite or vanishing as a float cannot be divided: one slot, and all edges are stepped over.
-        usable = 0.0 < scale < float("inf")
-        self.origin, self.scale, self.slots = (low, scale, SLOTS) if usable else (0.0, 0.0, 1)
+        usable = 0.0 < scale < float("inf") and abs(origin) < float("inf")
+        self.origin, self.scale, self.slots = (origin, scale, SLOTS) if usable else (0.0, 0.0, 1)
         with np.errstate(over="ignore"):
             slot = np.clip((edges - self.origin) * self.scale, 0.0, self.slots - 1).astype(np.int64)
         self.table = np.searchsorted(slot, np.arange(self.slots), side="left").astype(np.uint16)
@@ -116,6 +130,7 @@ class PreparedBins:
             self.scale,
             self.slots,
             self.cells,
+            int(slot.size > np.unique(slot).size),
         )
         self.address = ctypes.addressof(self.struct)
 
@@ -131,7 +146,7 @@ def count_histogram(piece: Piece, prepared: PreparedBins, state: Counts, windows
     With `windows` (int32, one for each value, -1 for a value to leave out), `state` is a matrix with such a row for
     each window, and `windows` stays below its height: the caller has checked that.
     """
-    packed = np.empty(prepared.cells, dtype=np.uint64)
+    packed = np.empty(2 * prepared.cells, dtype=np.uint64)
     _library.pitstop_histogram(
         piece.values.ctypes.data,
         address(piece.validity),
@@ -215,8 +230,11 @@ class LeafTest:
     absent: int = 2**64 - 1
 
 
-def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
-    """Return the leaf of each of `rows` rows, int32: `leaf` (64 numbers) of the leftmost bit that all tests leave."""
+def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int, threads: int = 1) -> NDArray[np.int32]:
+    """Return the leaf of each of `rows` rows, int32: `leaf` (64 numbers) of the leftmost bit that all tests leave.
+
+    `threads` share the rows.
+    """
     found = np.empty(rows, dtype=np.int32)
     table = np.zeros(len(tests), dtype=_TEST)
     for place, test in enumerate(tests):
@@ -231,7 +249,19 @@ def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int) -
             test.absent,
             test.masks.size,
         )
-    _library.pitstop_leaves(table.ctypes.data, len(tests), rows, leaf.ctypes.data, found.ctypes.data)
+
+    def some(start: int) -> None:
+        _library.pitstop_leaves(
+            table.ctypes.data, len(tests), start, min(start + share, rows), leaf.ctypes.data, found.ctypes.data
+        )
+
+    share = max(-(-rows // threads), _FEW_ROWS)
+    starts = range(0, rows, share)
+    if len(starts) <= 1:
+        some(0)
+        return found
+    with ThreadPoolExecutor(len(starts), thread_name_prefix="leaves") as pool:
+        list(pool.map(some, starts))
     return found
 
 
@@ -274,6 +304,19 @@ def count_texts(piece: TextPiece, prepared: PreparedWords, counts: Counts, windo
         counts.shape[-1],
         counts.ctypes.data,
     )
+
+
+def encode_texts(piece: TextPiece, limit: int) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
+    """Return each text's code (int32, 0 for a null) and the first row of each code; None beyond `limit` codes."""
+    limit = min(limit, piece.size)
+    slots = 1 << (2 * limit).bit_length()
+    table = np.zeros(slots, dtype=_MET)
+    table["f4"] = -1
+    codes, firsts = np.empty(piece.size, dtype=np.int32), np.empty(limit, dtype=np.int32)
+    words = _library.pitstop_encode(
+        *piece.texts, *piece.rows, table.ctypes.data, slots, limit, codes.ctypes.data, firsts.ctypes.data
+    )
+    return None if words < 0 else (codes, firsts[:words])
 
 
 def hash_texts(piece: TextPiece) -> Hashes:

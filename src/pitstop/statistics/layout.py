@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -18,8 +19,11 @@ from pitstop.records.spec import ModelSpec, Task
 from pitstop.statistics.arrays import as_floats, as_strings
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.categories import CategoryCounts
+from pitstop.statistics.cells import LEAVES
 from pitstop.statistics.histogram import Histogram
 from pitstop.statistics.outcome_bins import MAX_CLASSES, OutcomeBins
+from pitstop.statistics.scores import Scores
+from pitstop.statistics.words import encoded
 
 Feature = Histogram | CategoryCounts
 
@@ -64,10 +68,41 @@ class Layout:
 
     def statistics(self) -> tuple[tuple[str, Any, Any], ...]:
         """Return (column, kind of statistic, bins) of each feature, numeric ones first."""
+        return self._statistics
+
+    @cached_property
+    def _statistics(self) -> tuple[tuple[str, Any, Any], ...]:
         return (
             *((name, Histogram, bins) for name, bins in self.numeric),
             *((name, CategoryCounts, bins) for name, bins in self.categorical),
         )
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of counts of each feature, in the order of `statistics`."""
+        return tuple(int(kind.size_for(bins)) for _, kind, bins in self._statistics)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of counts of a profile: rows, duplicates, leaves, scores and features."""
+        return 2 + LEAVES + Scores.size_for(self.outcome_bins) + sum(self.sizes)
+
+    def encoded(self, table: pa.Table, *, threads: int = 1) -> pa.Table:
+        """Return `table` with its plain categories dictionary-encoded: worth it where it is counted more than once.
+
+        `threads` columns are encoded at the same time. What is counted of either is the same (`words.encoded`).
+        """
+        names = [name for name, _ in self.categorical if name in table.column_names]
+        columns = [table.column(name) for name in names]
+        if threads == 1 or len(names) < 2:
+            made = [encoded(column) for column in columns]
+        else:
+            with ThreadPoolExecutor(threads, thread_name_prefix="encode") as pool:
+                made = list(pool.map(encoded, columns))
+        for name, column, new in zip(names, columns, made, strict=True):
+            if new is not column:
+                table = table.set_column(table.column_names.index(name), name, new)
+        return table
 
     @classmethod
     def fit(cls, spec: ModelSpec, rows: pa.Table, *, predictions: NDArray[np.float64] | None = None) -> Self:

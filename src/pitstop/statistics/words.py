@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from pitstop.statistics.arrays import Piece, TextPiece, as_strings, chunks, piece, text_piece
 from pitstop.statistics.base import Counts
-from pitstop.statistics.kernels import PreparedWords, Windows, count_codes, count_texts, find_cells
+from pitstop.statistics.kernels import PreparedWords, Windows, count_codes, count_texts, encode_texts, find_cells
 
 # A dictionary that is longer than this many times the rows of its batch costs more to look up than the rows' own texts.
 _LONG = 4
+# Different texts of a batch beyond which a dictionary of them does not pay.
+_MANY = 2_048
 
 
 def prepare_words(cells: Mapping[str, int], unknown: int) -> PreparedWords:
@@ -60,6 +62,28 @@ def cells_by_code(values: Any, prepared: PreparedWords) -> tuple[Piece, NDArray[
             return words[0], find_cells(words[1], prepared, -1)
     cells = cells_of(values, prepared)
     return Piece(cells + np.int32(1), None, 0), np.arange(-1, int(cells.max(initial=-1)) + 1, dtype=np.int32)
+
+
+def encoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of plain texts dictionary-encoded, so that whoever counts it looks each word up once.
+
+    A column of another type, or with more than 2,048 different texts in a batch, is returned as it is.
+    """
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    found = []
+    for chunk in values.chunks:
+        texts = as_strings(chunk)
+        words = encode_texts(text_piece(texts), _MANY)
+        if words is None:
+            return values
+        codes, firsts = words
+        absent = texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else None
+        found.append(
+            pa.DictionaryArray.from_arrays(pa.array(codes, mask=absent), texts.take(pa.array(firsts)), safe=False)
+        )
+    made = pa.chunked_array(found, pa.dictionary(pa.int32(), pa.string()))
+    return made if len(found) < 2 else made.unify_dictionaries()
 
 
 def _cells_of_chunks(values: Any, prepared: PreparedWords) -> Iterator[NDArray[np.int32]]:
