@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import scale_tables
+from benchmarks import scale_models, scale_tables
 from benchmarks.environments import PeerError, ask
 from benchmarks.result import Bar, MissingDataError, Result
 
@@ -59,6 +59,7 @@ def run(quick: bool, data: Path | None) -> Result:  # noqa: ARG001 - the frame's
             _memory("scale.3e", check, "peak memory of `check` on the tall table, GiB"),
         ]
         lines = [_line(name, measured) for name, measured in rows.items()]
+        lines += scale_models.measure(quick, folder)
         return Result(tuple(lines), (*bars, *_spark(files, lines)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib.util
 import math
 import os
 import random
@@ -30,6 +31,23 @@ settings.register_profile("pitstop", deadline=None)
 settings.load_profile("pitstop")
 
 STARTS_WITHIN = 60.0
+
+
+def build_stale_kernels(root: Path) -> None:
+    """Compile the kernels of a checkout whose C is newer than its library, as after a pull."""
+    folder = root / "src" / "pitstop" / "statistics"
+    built = [path.stat().st_mtime for path in folder.glob("_kernels.*") if path.suffix in {".so", ".dylib", ".dll"}]
+    if not built or max(path.stat().st_mtime for path in folder.glob("_*.[ch]")) <= min(built):
+        return
+    spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.KernelBuildHook(str(root), {}, None, None, str(root), "wheel").initialize("editable", {"artifacts": []})
+
+
+build_stale_kernels(Path(__file__).resolve().parents[1])
 
 
 class PostgresServer:

@@ -91,13 +91,7 @@ class Profile:
         """
         for profile in profiles:
             _refuse_stranger(layout, profile.layout)
-        if not profiles:
-            return cls.empty(layout)
-        stacked = np.stack([profile.vector() for profile in profiles])
-        if max(int(stacked.max()), -int(stacked.min())) >= SAFE // len(profiles):
-            msg = f"a total of {len(profiles)} profiles would pass 2^62; profile shorter windows"
-            raise StatisticError(msg)
-        return cls.of_vector(layout, stacked.sum(axis=0))
+        return cls.of_vector(layout, _added([p.vector() for p in profiles])) if profiles else cls.empty(layout)
 
     def removed(self, other: Self) -> Self:
         """Return the profile without rows that were counted in it. Raises `StatisticError` where they were not."""
@@ -202,10 +196,24 @@ class OutcomeProfile:
     @classmethod
     def unpack(cls, layout: Layout, data: bytes) -> Self:
         """Return the profile in `data`. Raises `StatisticError` where it is damaged or of another layout."""
-        bins, leaves = layout.outcome_bins, LeafBins()
-        sizes = [1, Outcomes.size_for(bins), Cells.size_for(leaves)]
-        labelled, outcomes, cells = np.split(_unpack(layout, data, sum(sizes)), np.cumsum(sizes)[:-1])
-        return cls(layout, int(labelled[0]), Outcomes(bins, outcomes), Cells(leaves, cells))
+        sizes = [1, Outcomes.size_for(layout.outcome_bins), Cells.size_for(LeafBins())]
+        return cls._of_vector(layout, _unpack(layout, data, sum(sizes)))
+
+    @classmethod
+    def total(cls, layout: Layout, profiles: Sequence[Self]) -> Self:
+        """Return the profile of all rows of any number of profiles, as `merged` would one after the other, but at once.
+
+        Raises `StatisticError` where one has another layout.
+        """
+        for profile in profiles:
+            _refuse_stranger(layout, profile.layout)
+        return cls._of_vector(layout, _added([p._vector() for p in profiles])) if profiles else cls.empty(layout)  # noqa: SLF001 - of its own kind
+
+    @classmethod
+    def _of_vector(cls, layout: Layout, vector: Counts) -> Self:
+        end = 1 + Outcomes.size_for(layout.outcome_bins)
+        outcomes, cells = Outcomes(layout.outcome_bins, vector[1:end]), Cells(LeafBins(), vector[end:])
+        return cls(layout, int(vector[0]), outcomes, cells)
 
     def _vector(self) -> Counts:
         return np.concatenate([np.array([self.labelled], np.int64), self.outcomes.vector, self.cells.vector])
@@ -295,6 +303,15 @@ def _nans(chunk: pa.Array) -> int:
     if not pa.types.is_floating(chunk.type):
         return 0
     return int(np.isnan(chunk.drop_null().to_numpy(zero_copy_only=False)).sum())
+
+
+def _added(vectors: Sequence[Counts]) -> Counts:
+    """Return the sum of counts of one layout. Raises `StatisticError` where it might not fit into 64 bits."""
+    stacked = np.stack(vectors)
+    if max(int(stacked.max()), -int(stacked.min())) >= SAFE // len(vectors):
+        msg = f"a total of {len(vectors)} profiles would pass 2^62; profile shorter windows"
+        raise StatisticError(msg)
+    return np.asarray(stacked.sum(axis=0))
 
 
 def _add(left: Any, right: Any) -> Feature:

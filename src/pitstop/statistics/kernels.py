@@ -85,7 +85,11 @@ def _load(path: Path) -> ctypes.CDLL:
         msg = f"Pitstop's compiled kernels cannot be loaded ({error}); run: pip install --force-reinstall pitstop"
         raise ImportError(msg) from error
     for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, f"pitstop_{name}")
+        try:
+            function = getattr(library, f"pitstop_{name}")
+        except AttributeError as error:
+            msg = f"Pitstop's compiled kernels are older than its source ({name} is not there); run: pip install -e ."
+            raise ImportError(msg) from error
         function.argtypes, function.restype = arguments, result
     return library
 

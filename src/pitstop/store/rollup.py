@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Generic, Literal, Protocol, Self, TypeVar
 
 from pitstop.errors import StoreError
@@ -31,8 +30,9 @@ _MONTHS = Calendar("day", "month")
 class Mergeable(Protocol):
     """A `Profile` or an `OutcomeProfile`."""
 
-    def merged(self, other: Self) -> Self:
-        """Return the profile of both sets of rows."""
+    @classmethod
+    def total(cls, layout: Layout, profiles: Sequence[Self]) -> Self:
+        """Return the profile of all rows of the profiles."""
 
     def pack(self) -> bytes:
         """Return it as bytes."""
@@ -161,7 +161,7 @@ class RollUp(Generic[P]):
             profiles += self._read(self._rolled_kind, [number])
         if final or not profiles:
             profiles += self._read(self.kind, sorted(inside))
-        return reduce(lambda total, more: total.merged(more), profiles)
+        return self.profile.total(self.layout, profiles)
 
     def _read(self, kind: str, windows: Iterable[int]) -> list[P]:
         listed = list(windows)
