@@ -18,10 +18,10 @@ from pitstop.service.app import create_app
 from pitstop.service.auth.actor import Actor
 from pitstop.service.auth.credentials import Credentials
 from pitstop.service.auth.forms import login_routes
-from pitstop.service.auth.guard import Guard
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
 from pitstop.service.jobs.board import Board, Job
+from pitstop.service.metrics import Timed
 from pitstop.service.settings import Settings
 from pitstop.service.workspace import Workspace
 
@@ -67,7 +67,7 @@ class Opened:
     people: People
     keys: Keys
     credentials: Credentials
-    app: Guard
+    app: Timed
     now: int = NOON
 
     def key(self, *roles: str, models: list[str] | None = None, days: int = 1) -> dict[str, str]:

@@ -15,8 +15,8 @@ import httpx2 as httpx
 import pytest
 
 from pitstop.service.app import create_app
-from pitstop.service.auth.guard import Guard
 from pitstop.service.auth.oidc import Provider, oidc_routes
+from pitstop.service.metrics import Timed
 from pitstop.service.settings import Settings
 
 from .conftest import HERE, NOON, Opened
@@ -50,13 +50,13 @@ def issuer() -> Iterator[str]:
         process.kill()
 
 
-def app_of(opened: Opened, provider: Provider) -> Guard:
+def app_of(opened: Opened, provider: Provider) -> Timed:
     settings = Settings(login=True, public_url=HERE)
     pages = oidc_routes(provider, opened.people, opened.workspace.fleet, settings)
     return create_app(opened.workspace, settings, authenticator=opened.credentials, pages=pages)
 
 
-def browser(app: Guard) -> httpx.AsyncClient:
+def browser(app: Timed) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE)
 
 

@@ -21,7 +21,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 def addresses(opened: Opened, model: str) -> list[tuple[str, str]]:
     """Return method and address of everything that the application routes, public addresses aside."""
     found = []
-    for route in opened.app.routes:
+    for route in opened.app.inner.routes:
         assert isinstance(route, Route), "a mounted application would not be walked"
         path = re.sub(r"\{(\w+)(:\w+)?\}", lambda part: model if part[1] == "model" else "x", route.path)
         found += [(method, path) for method in METHODS if method in (route.methods or ())]

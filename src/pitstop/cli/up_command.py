@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,17 +29,38 @@ def up(
     ),
     login: Annotated[bool, typer.Option("--login", help="Ask everybody who they are.")] = False,
     public_url: Annotated[str, typer.Option(help="The address that people type, behind a proxy.")] = "",
+    private_host: Annotated[
+        list[str] | None, typer.Option(help="A host within your network that messages may go to; may be repeated.")
+    ] = None,
+    spec: Annotated[
+        list[Path] | None, typer.Option(help="Also serve a new model, by its pitstop.toml; may be repeated.")
+    ] = None,
+    owner: Annotated[str, typer.Option(help="Who owns the models that are named here.")] = "",
+    oidc_issuer: Annotated[
+        str, typer.Option(help="Log in at this identity provider; the secret: PITSTOP_OIDC_SECRET.")
+    ] = "",
+    oidc_client: Annotated[str, typer.Option(help="How this service is known there.")] = "pitstop",
+    oidc_roles: Annotated[str, typer.Option(help="The claim that lists roles; without it people are viewers.")] = "",
 ) -> None:
     """Serve models for a team: rows in, the loop on its schedule, pages, and an API."""
     if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
         msg = "`pitstop up` needs what comes with the extra `server`: pip install 'pitstop[server]'"
         raise EngineError(msg)
+    from pitstop.records.spec import load_spec  # noqa: PLC0415 - as below
+    from pitstop.service.auth.oidc import Provider  # noqa: PLC0415 - as below
     from pitstop.service.running import serve  # noqa: PLC0415 - heavy and optional
     from pitstop.service.settings import Settings  # noqa: PLC0415 - as above
     from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
 
-    settings = Settings(host, port, login, public_url)
+    settings = Settings(host, port, login or bool(oidc_issuer), public_url, frozenset(private_host or ()))
+    secret = os.environ.get("PITSTOP_OIDC_SECRET", "")
+    provider = Provider(oidc_issuer, oidc_client, secret, roles_claim=oidc_roles) if oidc_issuer else None
+    at = time.time_ns() // 1_000
     with Workspace.open(workspace) as opened:
         for folder in home or ():
-            opened.adopt(folder, at=time.time_ns() // 1_000)
-        serve(opened, settings, lambda address: typer.echo(f"Serving {workspace} at {address} (Ctrl-C ends)", err=True))
+            opened.adopt(folder, at=at, owner=owner)
+        known = {model.name for model in opened.models()}
+        for path in spec or ():
+            if load_spec(path).model.name not in known:
+                opened.register(path.read_text(encoding="utf-8"), at=at, owner=owner, base=path.absolute().parent)
+        serve(opened, settings, lambda sentence: typer.echo(sentence, err=True), provider)

@@ -17,6 +17,7 @@ from pitstop.service.api.table import OPERATIONS
 from pitstop.service.auth.guard import App, Authenticator, Guard
 from pitstop.service.auth.local import LocalUser
 from pitstop.service.health import Checks, health_routes
+from pitstop.service.metrics import Timed, metrics_routes
 from pitstop.service.problems import problem, problem_of
 from pitstop.service.settings import Settings
 from pitstop.service.workspace import Workspace
@@ -31,7 +32,7 @@ def create_app(
     pages: Sequence[BaseRoute] = (),
     ingest: App | None = None,
     checks: Checks = (),
-) -> Guard:
+) -> Timed:
     """Return the application of a workspace.
 
     `service` is what the API works with; without it there is none. `pages` are the routes of the web pages, `ingest`
@@ -42,12 +43,14 @@ def create_app(
         msg = "a login is asked for, and nothing here can check one"
         raise AccessError(msg)
     api = [] if service is None else [*routes_of(OPERATIONS, service), Route("/openapi.json", _described)]
+    timed = Timed()
     inner = Starlette(
-        routes=[*health_routes(workspace, checks), *api, *pages],
+        routes=[*health_routes(workspace, checks), *metrics_routes(workspace, timed.registry), *api, *pages],
         exception_handlers={HTTPException: _refused, PitstopError: _failed, Exception: _broken},
     )
     inner.router.redirect_slashes = False
-    return Guard(inner, inner.router.routes, authenticator or LocalUser(), settings, ingest)
+    timed.inner = Guard(inner, inner.router.routes, authenticator or LocalUser(), settings, ingest)
+    return timed
 
 
 async def _described(request: Request) -> Response:

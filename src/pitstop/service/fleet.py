@@ -134,12 +134,53 @@ def _declare_jobs(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_messages(tables: sa.MetaData) -> None:
+    sa.Table(
+        "channels",
+        tables,
+        sa.Column("name", _TEXT, primary_key=True),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("target", _TEXT, nullable=False),
+        sa.Column("secret", _TEXT, nullable=False),
+        sa.Column("models", _TEXT, nullable=False),
+        sa.Column("owner", _TEXT, nullable=False),
+        sa.Column("by", _TEXT, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+    )
+    sa.Table(
+        "deliveries",
+        tables,
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("channel", _TEXT, nullable=False),
+        sa.Column("event", _TEXT, nullable=False),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("model", _TEXT, nullable=False),
+        sa.Column("body", _TEXT, nullable=False),
+        sa.Column("state", _TEXT, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due", _BIG, nullable=False),
+        sa.Column("said", _TEXT, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("ended", _BIG),
+        sa.UniqueConstraint("channel", "event"),
+        sa.Index("deliveries_due", "state", "due"),
+    )
+    sa.Table(
+        "noticed",
+        tables,
+        sa.Column("model", _TEXT, primary_key=True),
+        sa.Column("artifacts", _BIG, nullable=False),
+        sa.Column("standing", _TEXT, nullable=False),
+    )
+
+
 FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0001_models", _declare_models, _creates("models")),
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
     Migration("fleet_0003_logins", _declare_logins, _creates("logins")),
     Migration("fleet_0004_jobs", _declare_jobs, _creates("jobs", "requests")),
     Migration("pages_0001", declare_pages, _creates(*PAGE_TABLES)),
+    Migration("fleet_0005_messages", _declare_messages, _creates("channels", "deliveries", "noticed")),
 )
 FLEET = declared(FLEET_MIGRATIONS)
 

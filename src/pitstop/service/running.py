@@ -5,21 +5,25 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import uvicorn
 
-from pitstop.errors import StoreError
+from pitstop.errors import PitstopError, StoreError
 from pitstop.service.api.operation import Service
 from pitstop.service.app import create_app
 from pitstop.service.auth.credentials import Credentials, now
 from pitstop.service.auth.forms import login_routes
 from pitstop.service.auth.keys import Keys
+from pitstop.service.auth.oidc import Provider, oidc_routes
 from pitstop.service.auth.people import People
+from pitstop.service.jobs.board import Job
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.jobs.schedule import Schedule
+from pitstop.service.notify.courier import Courier, notice
 from pitstop.service.settings import USUAL_PORT, Settings
-from pitstop.service.site.refreshing import refresh_after, refresh_stale
+from pitstop.service.site.refreshing import refresh, refresh_after, refresh_stale
 from pitstop.service.site.routes import site_routes
 from pitstop.service.workspace import Workspace
 
@@ -28,8 +32,10 @@ KEEP_ALIVE_SECONDS = 30
 CONNECTIONS = 2_000
 
 
-def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; `announce` is told the address once it answers.
+def serve(
+    workspace: Workspace, settings: Settings, say: Callable[[str], None], provider: Provider | None = None
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; `say` is given sentences for whoever started it, `provider` is who logs people in.
 
     Raises `StoreError` where the port is taken.
     """
@@ -37,9 +43,13 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
     host, port = listening.getsockname()[:2]
     people, keys = People(workspace.fleet), Keys(workspace.fleet)
     credentials = Credentials(people, keys, open_to_local=not settings.login)
-    jobs = Jobs(workspace, then=partial(refresh_after, workspace))
-    service = Service(workspace, jobs, people, keys, credentials, now)
-    pages = [*site_routes(workspace), *(login_routes(people, credentials, settings) if settings.login else [])]
+    logins = login_routes(people, credentials, settings, provider=provider.name if provider else "")
+    logins = logins if settings.login else []
+    if provider is not None:
+        logins += oidc_routes(provider, people, workspace.fleet, settings)
+    jobs = Jobs(workspace, then=partial(_after_job, workspace))
+    service = Service(workspace, jobs, people, keys, credentials, now, partial(_changed, workspace))
+    pages = [*site_routes(workspace), *logins]
     app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
     config = uvicorn.Config(
         app,
@@ -55,14 +65,27 @@ def serve(workspace: Workspace, settings: Settings, announce: Callable[[str], No
     # What homes took in while nobody served them; pages answer meanwhile.
     threading.Thread(target=refresh_stale, args=(workspace,), name="pages", daemon=True).start()
     try:
-        announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        say(f"Serving {workspace.path} at {address} (Ctrl-C ends)")
         token = people.bootstrap(now()) if settings.login else None
         if token is not None:
-            announce(f"the page /setup, where this token makes the first user (once): {token}")
-        with Schedule(workspace, jobs, now):
+            say(f"There is no user yet: make the first one at {address}setup with this token, shown only now: {token}")
+        courier = Courier(workspace, now, allowed=settings.private_hosts)
+        with Schedule(workspace, jobs, now), courier:
             uvicorn.Server(config).run(sockets=[listening])
     finally:
         jobs.close()
+
+
+def _after_job(workspace: Workspace, job: Job) -> None:
+    refresh_after(workspace, job)
+    with suppress(PitstopError):
+        notice(workspace, job.model, now())
+
+
+def _changed(workspace: Workspace, model: str) -> None:
+    refresh(workspace, model)
+    notice(workspace, model, now())
 
 
 def _listen(settings: Settings) -> socket.socket:

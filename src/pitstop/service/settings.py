@@ -17,13 +17,15 @@ class Settings:
     """`host` and `port` are what is listened on. `login` asks everybody who they are.
 
     `public_url` is the address that people type, such as https://pitstop.example.com: its host is answered beside the
-    loopback's, and with https cookies are sent over https only.
+    loopback's, and with https cookies are sent over https only. `private_hosts` may be sent messages although they are
+    not on the open internet.
     """
 
     host: str = "127.0.0.1"
     port: int = USUAL_PORT
     login: bool = False
     public_url: str = ""
+    private_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse to listen to others without asking who they are."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pitstop.compliance import statements
+from pitstop.compliance import handling, statements
 from pitstop.compliance.facts import Artifact, Facts
 from pitstop.compliance.packs import BUILT_IN
 from pitstop.errors import AccessError, SpecError, StoreBusyError, StoreError
@@ -231,6 +231,35 @@ def report(call: Call) -> shapes.Recorded:
     return _recorded(call, say)
 
 
+def assign(call: Call) -> shapes.Recorded:
+    """Record who looks after an incident."""
+    asked: shapes.Assignment = call.body
+    return _handled(call, lambda facts, words: handling.assign(facts, **words, to=asked.to, text=asked.text))
+
+
+def snooze(call: Call) -> shapes.Recorded:
+    """Record that an incident can wait until it gets worse."""
+    asked: shapes.Said = call.body
+    return _handled(call, lambda facts, words: handling.snooze(facts, **words, text=asked.text))
+
+
+def comment(call: Call) -> shapes.Recorded:
+    """Record what somebody says about an incident."""
+    asked: shapes.Said = call.body
+    return _handled(call, lambda facts, words: handling.comment(facts, **words, text=asked.text))
+
+
+def close(call: Call) -> shapes.Recorded:
+    """Record what became of an incident."""
+    asked: shapes.Closing = call.body
+    return _handled(call, lambda facts, words: handling.close(facts, **words, verdict=asked.verdict, text=asked.text))
+
+
+def _handled(call: Call, say: Callable[[Facts, dict[str, Any]], Artifact]) -> shapes.Recorded:
+    words = {"incident": call.path["id"], "by": call.person, "observed": observed(call)}
+    return _recorded(call, lambda _, facts: [say(facts, words)])
+
+
 def _recorded(call: Call, say: Callable[[Home, Facts], Iterable[Artifact]]) -> shapes.Recorded:
     """Put what `say` makes of the facts into the home, in one transaction."""
     name = call.model.name
@@ -240,6 +269,7 @@ def _recorded(call: Call, say: Callable[[Home, Facts], Iterable[Artifact]]) -> s
         with home.transaction() as store:
             for item in said:
                 store.put_artifact(item.content, item.kind, item.id, item.at, item.caused_by, name)
+    call.service.changed(name)
     return shapes.Recorded(
         [
             shapes.Artifact(item.id, item.kind, facts.name(item.at), list(item.caused_by), dict(item.content))

@@ -42,7 +42,7 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Service:
-    """What operations work with."""
+    """What operations work with; `changed` is called with a model about which something was said."""
 
     workspace: Workspace
     jobs: Jobs
@@ -50,6 +50,7 @@ class Service:
     keys: Keys
     credentials: Credentials
     clock: Callable[[], int]
+    changed: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)

@@ -245,3 +245,66 @@ class UserChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Annotated[str, Meta(min_length=12, max_length=1_000)] | None = None
     roles: Annotated[list[RoleName], Meta(min_length=1, max_length=6)] | None = None
     active: bool | None = None
+
+
+class NewChannel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where messages are to go. `models` null is all, `owner` empty is anybody's."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[A-Za-z0-9._-]+$")]
+    kind: Literal["webhook", "apprise"]
+    target: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    models: Annotated[list[Word], Meta(max_length=1_000)] | None = None
+    owner: Annotated[str, Meta(max_length=200)] = ""
+
+
+class ChannelShape(msgspec.Struct, frozen=True):
+    """A channel; `target` without what would let somebody else send there."""
+
+    name: str
+    kind: str
+    target: str
+    models: list[str] | None
+    owner: str
+    by: str
+    at: str
+
+
+class MadeChannel(msgspec.Struct, frozen=True):
+    """A new channel: `secret` signs its webhooks, and is never shown again; empty for other kinds."""
+
+    channel: ChannelShape
+    secret: str
+
+
+class DeliveryShape(msgspec.Struct, frozen=True):
+    """A message and how far it came; `said` is what went wrong last."""
+
+    channel: str
+    event: str
+    kind: str
+    model: str
+    state: Literal["waiting", "sent", "failed"]
+    tries: int
+    said: str
+    at: str
+    ended: str | None
+
+
+class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to look after an incident; empty gives it back."""
+
+    to: Annotated[str, Meta(max_length=200)]
+    text: Annotated[str, Meta(max_length=4_000)] = ""
+
+
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody says."""
+
+    text: Sentence
+
+
+class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an incident turned out to be."""
+
+    verdict: Literal["real change", "broken data", "known and planned", "false alarm"]
+    text: Sentence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pitstop.service.api import acting, admitting, reading, shapes
+from pitstop.service.api import acting, admitting, reading, shapes, telling
 from pitstop.service.api.operation import Operation, Page
 from pitstop.service.api.paging import Part
 
@@ -94,6 +94,32 @@ OPERATIONS: tuple[Operation, ...] = (
         _SPEAKERS,
         shapes.Report,
         status=201,
+    ),
+    *(
+        Operation(name, "POST", f"{_MODEL}/incidents/{{id}}/{path}", do, shapes.Recorded, _WRITERS, body, status=201)
+        for name, path, do, body in (
+            ("assign", "assignments", acting.assign, shapes.Assignment),
+            ("snooze", "snoozes", acting.snooze, shapes.Said),
+            ("comment", "comments", acting.comment, shapes.Said),
+            ("close", "closings", acting.close, shapes.Closing),
+        )
+    ),
+    Operation(
+        "list_channels", "GET", "/v1/channels", telling.channels, Part[shapes.ChannelShape], _WRITERS, query=Page
+    ),
+    Operation(
+        "make_channel",
+        "POST",
+        "/v1/channels",
+        telling.make_channel,
+        shapes.MadeChannel,
+        _ADMIN,
+        shapes.NewChannel,
+        status=201,
+    ),
+    Operation("remove_channel", "DELETE", "/v1/channels/{name}", telling.remove_channel, None, _ADMIN, status=204),
+    Operation(
+        "list_deliveries", "GET", "/v1/deliveries", telling.deliveries, Part[shapes.DeliveryShape], _WRITERS, query=Page
     ),
     Operation("list_jobs", "GET", "/v1/jobs", acting.jobs, Part[shapes.JobShape], query=Page),
     Operation("get_job", "GET", "/v1/jobs/{id}", acting.job, shapes.JobShape),

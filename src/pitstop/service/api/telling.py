@@ -1,0 +1,60 @@
+"""Channels and deliveries through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from pitstop.service.api import shapes
+from pitstop.service.api.operation import Call
+from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
+from pitstop.service.fleet import FLEET
+from pitstop.service.notify.channels import Channel, Channels
+
+_DELIVERIES = FLEET.tables["deliveries"]
+
+
+def channels(call: Call) -> Part[shapes.ChannelShape]:
+    """List where messages go."""
+    part: Part[Channel] = part_of(call.query, Channels(call.service.workspace.fleet).all())
+    return Part([_shape(item) for item in part.items], part.next)
+
+
+def make_channel(call: Call) -> shapes.MadeChannel:
+    """Add where messages go: a signed webhook, or an address that Apprise knows."""
+    asked: shapes.NewChannel = call.body
+    made = Channels(call.service.workspace.fleet).add(
+        asked.name, asked.kind, asked.target, asked.models, asked.owner, by=call.actor.name, at=call.service.clock()
+    )
+    return shapes.MadeChannel(_shape(made), made.secret)
+
+
+def remove_channel(call: Call) -> None:
+    """Remove where messages go; what waits for it is not sent."""
+    Channels(call.service.workspace.fleet).remove(call.path["name"])
+
+
+def deliveries(call: Call) -> Part[shapes.DeliveryShape]:
+    """List messages with how far they came, the newest first."""
+    query = sa.select(_DELIVERIES).order_by(_DELIVERIES.c.number.desc()).limit(call.query.limit)
+    before = place_of(call.query)
+    if before:
+        query = query.where(_DELIVERIES.c.number < before)
+    if call.actor.models is not None:
+        query = query.where(_DELIVERIES.c.model.in_(sorted(call.actor.models)))
+    with call.service.workspace.fleet.read() as connection:
+        rows = connection.execute(query).all()
+    more = len(rows) == call.query.limit and rows[-1].number > 1
+    return Part([_delivery(row) for row in rows], cursor_of(rows[-1].number) if more else None)
+
+
+def _shape(item: Channel) -> shapes.ChannelShape:
+    models = None if item.models is None else sorted(item.models)
+    return shapes.ChannelShape(item.name, item.kind, item.shown, models, item.owner, item.by, shapes.named(item.at))
+
+
+def _delivery(row: sa.Row[Any]) -> shapes.DeliveryShape:
+    ended = None if row.ended is None else shapes.named(row.ended)
+    at = shapes.named(row.at)
+    return shapes.DeliveryShape(row.channel, row.event, row.kind, row.model, row.state, row.tries, row.said, at, ended)
