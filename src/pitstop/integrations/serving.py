@@ -39,9 +39,10 @@ def run(
 ) -> replay.Tick:
     """Do everything that is due at `as_of`: take in every window that has closed by then, commit each, and publish.
 
-    `source` is the table (path, folder or object) to which rows and labels are added; `labels` is a table of labels of
-    its own (id, label, label time). `as_of` is an ISO instant or, with row-count windows, a number of rows; empty means
-    all windows that are full. The other arguments are those of `replay`. Calling again with nothing new does nothing.
+    `source` is the table (path, folder or object) to which rows and labels are added, or the `Received` rows and labels
+    of a workspace; `labels` is a table of labels of its own (id, label, label time). `as_of` is an ISO instant or,
+    with row-count windows, a number of rows; empty means all windows that are full. The other arguments are those
+    of `replay`. Calling again with nothing new does nothing.
 
     The champion is published to each target of `[serving]` after the last commit, at every run, so a target that
     failed is tried again. Raises a `PitstopError` for input that cannot be used, and `ReleaseTargetError` where a model

@@ -41,7 +41,30 @@ def normalise_labels(spec: ModelSpec, predictions: pa.Table, rows: Rows, labels:
         at = _after_delay(spec, made)
     else:
         at = _stated(spec, predictions, labels, known, named.label_time)
-    at = np.maximum(at, made)
+    return _in_order(spec, ids, values, known, place, np.maximum(at, made))
+
+
+def labels_in_order(spec: ModelSpec, rows: Rows, labels: pa.Table, place: pa.Array) -> pa.Table:
+    """Return kept labels (@id, @label, @label_at) of `rows` in the order in which they became known.
+
+    `place` says where in `rows` the prediction of each label stands. A null `@label_at` follows the rule for labels
+    without a label time. The rest is as `normalise_labels` does it.
+    """
+    where = np.asarray(place.to_numpy(zero_copy_only=False), dtype=np.int64)
+    made = rows.at[where]
+    stated = labels["@label_at"].combine_chunks()
+    at = np.asarray(pc.fill_null(stated, 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    if stated.null_count:
+        unknown = np.asarray(stated.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+        at = np.where(unknown, _after_delay(spec, made), at)
+    known = np.ones(len(where), dtype=np.bool_)
+    ids, values = labels["@id"].combine_chunks(), labels["@label"].combine_chunks()
+    return _in_order(spec, ids, values, known, where, np.maximum(at, made))
+
+
+def _in_order(
+    spec: ModelSpec, ids: pa.Array, values: pa.Array, known: NDArray[np.bool_], place: Ints, at: Ints
+) -> pa.Table:
     order = np.flatnonzero(known)[np.argsort(at[known], kind="stable")]
     order = order[_last_of_each(place[order], spec.calendar.window_of(at[order]))]
     chosen = pa.array(order)

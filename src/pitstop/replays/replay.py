@@ -22,6 +22,7 @@ from pitstop.replays.publishing import Publish, publication_of
 from pitstop.replays.result import ReplayResult, conclude
 from pitstop.replays.walk import Progress, no_progress, open_loop, walk
 from pitstop.store.home import Home
+from pitstop.store.received import Received
 
 
 def replay(
@@ -96,10 +97,11 @@ def run(
 ) -> Tick:
     """Do everything that is due at `as_of`: take in every window that has closed by then, and commit each.
 
-    `source` is the table (path, folder or object) to which rows and labels are added. `as_of` is an ISO instant or,
-    with row-count windows, a number of rows; empty means all windows that are full. The other arguments are those of
-    `replay`. `labels` is a table of labels of its own (id, label, label time); without it they stand in `source`.
-    Calling again with nothing new does nothing. Raises a `PitstopError` for input that cannot be used.
+    `source` is the table (path, folder or object) to which rows and labels are added, or the `Received` rows and labels
+    of a workspace. `as_of` is an ISO instant or, with row-count windows, a number of rows; empty means all windows
+    that are full. The other arguments are those of `replay`. `labels` is a table of labels of its own (id, label,
+    label time); without it they stand in `source`. Calling again with nothing new does nothing. Raises a
+    `PitstopError` for input that cannot be used.
 
     `publish` is called with the champion after everything is committed, at every run, so it must bear repetition.
     """
@@ -130,6 +132,9 @@ def run(
 
 
 def _feed(spec: ModelSpec, source: Any, labels: Any) -> Feed:
+    if isinstance(source, Received):
+        received = source.rows()
+        return Feed(spec, received, source.labels(spec, received))
     table = read_table(source)
     if labels is None:
         return Feed(spec, normalise(spec, table))

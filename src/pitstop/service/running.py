@@ -19,6 +19,7 @@ from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.oidc import Provider, oidc_routes
 from pitstop.service.auth.people import People
 from pitstop.service.jobs.board import Job
+from pitstop.service.ingest.intake import ServiceIntake
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.jobs.schedule import Schedule
 from pitstop.service.notify.courier import Courier, notice
@@ -50,7 +51,16 @@ def serve(
     jobs = Jobs(workspace, then=partial(_after_job, workspace))
     service = Service(workspace, jobs, people, keys, credentials, now, partial(_changed, workspace))
     pages = [*site_routes(workspace), *logins]
-    app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
+    intake = ServiceIntake(workspace.path)
+    app = create_app(
+        workspace,
+        settings,
+        service=service,
+        authenticator=credentials,
+        pages=pages,
+        ingest=intake.app,
+        checks=(intake.check,),
+    )
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -71,7 +81,7 @@ def serve(
         if token is not None:
             say(f"There is no user yet: make the first one at {address}setup with this token, shown only now: {token}")
         courier = Courier(workspace, now, allowed=settings.private_hosts)
-        with Schedule(workspace, jobs, now), courier:
+        with Schedule(workspace, jobs, now), courier, intake:
             uvicorn.Server(config).run(sockets=[listening])
     finally:
         jobs.close()

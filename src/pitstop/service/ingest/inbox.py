@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from pitstop.errors import OverloadedError, PitstopError, UnknownNameError
 from pitstop.service.ingest.batch import LIMITS, Batch, Limits, Receipt, Specs
 from pitstop.service.ingest.commits import GroupCommit
 from pitstop.service.ingest.drain import RECORDS, SPOOL, Drain
 from pitstop.service.ingest.formats import count_rows
-from pitstop.service.ingest.working import Working
 from pitstop.store import intake as kept
 from pitstop.store.home import LOCK, OURS, Home
 from pitstop.store.spool import SpoolWriter, encode_record, spool_bytes, spool_files
@@ -32,6 +31,14 @@ _LARGE = 1 << 17
 def wall_clock() -> int:
     """Return now in microseconds."""
     return time.time_ns() // 1_000
+
+
+class Stores(Protocol):
+    """Whoever stores what is in the spool: a `Working` thread or a `Worker` process."""
+
+    @property
+    def problem(self) -> str:
+        """What it fails at, empty while it works."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Inbox:
     """Takes batches in for the models of the workspace in folder `path`.
 
     `specs` gives specifications by name. `clock` gives now in microseconds: it says when a batch was accepted, and
-    nothing is computed from it. `accept` may be called from several event loops and threads at a time.
+    nothing is computed from it. `working` may be set to whoever stores, for `state`. `accept` may be called from
+    several event loops and threads at a time.
     """
 
     def __init__(
@@ -71,7 +79,7 @@ class Inbox:
         self.path = Path(path)
         self.specs = specs
         self.limits = limits
-        self.working: Working | None = None
+        self.working: Stores | None = None
         self._backlog_limit, self._free_limit = backlog_bytes, free_bytes
         self._clock = clock
         self._spool = self.path / SPOOL
@@ -145,12 +153,6 @@ class Inbox:
     def drain(self) -> Drain:
         """Return the drain of this workspace, for the one process or thread that stores; the caller closes it."""
         return Drain(self.path, self.specs)
-
-    def start(self) -> Working:
-        """Store in a thread of this process from now on, and say how that goes in `state()`. The caller stops it."""
-        self.working = Working(self.path, self.specs)
-        self.working.start()
-        return self.working
 
     def state(self) -> InboxState:
         """Return how the intake is, for /readyz. Never raises."""
