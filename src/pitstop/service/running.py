@@ -18,8 +18,8 @@ from pitstop.service.auth.forms import login_routes
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.oidc import Provider, oidc_routes
 from pitstop.service.auth.people import People
-from pitstop.service.jobs.board import Job
 from pitstop.service.ingest.intake import ServiceIntake
+from pitstop.service.jobs.board import Job
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.jobs.schedule import Schedule
 from pitstop.service.notify.courier import Courier, notice
