@@ -15,13 +15,13 @@ KERNEL := $(wildcard hatch_build.py src/pitstop/statistics/*.c src/pitstop/stati
 # What the build needs, but without the network and without a second resolution.
 BUILD := --no-deps --no-build-isolation
 
-.PHONY: help demo test lint types layers tests bench reference pictures lock format wheel peers oldest test-oldest clean
+.PHONY: help demo test lint types layers tests bench reference pictures screenshots lock format wheel peers oldest test-oldest clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## the whole loop on 22 months of real bookings, then its report as a web page
+demo: $(VENV)/.served ## the whole loop on 22 months of real bookings, then its pages in a browser
 	$(BIN)/pitstop demo $(ARGS)
 
 test: $(VENV)/.development ## lint, types, layers, then all tests
@@ -38,6 +38,10 @@ reference: $(VENV)/.development ## write docs/reference anew from the code
 
 pictures: $(VENV)/.installed ## draw the README's picture anew from the demo; ARGS=demo-home uses a finished one
 	$(BIN)/python scripts/pictures.py $(ARGS)
+
+screenshots: $(VENV)/.served ## photograph all pages for the documentation; ARGS=demo-home uses a finished demo
+	$(PIP) install --require-hashes -r requirements/browser.txt
+	$(BIN)/python scripts/screenshots.py $(ARGS)
 
 format: $(VENV)/.development ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
@@ -78,6 +82,11 @@ $(VENV)/.installed: requirements/run.txt requirements/build.txt requirements/com
 	echo "No C compiler here: installing one (ziglang) into $(VENV) to build the kernels"; \
 	$(PIP) install --require-hashes -r requirements/compiler.txt
 	@$(PIP) install $(BUILD) --editable .
+	@touch $@
+
+$(VENV)/.served: requirements/served.txt $(VENV)/.installed
+	@echo "Installing what serves the pages into $(VENV) (47 MB)"
+	@$(PIP) install --require-hashes -r requirements/served.txt
 	@touch $@
 
 $(VENV)/.development: requirements/dev.txt $(VENV)/.installed

@@ -43,6 +43,8 @@ SUITES: dict[str, tuple[str, ...]] = {
     "tests": (),
     # -m on the command line replaces the one of pyproject.toml.
     "slow tests": ("-m", "slow or simulation"),
+    # One process: they share one service and one Chromium. Skipped where Chromium or Playwright is missing.
+    "browser tests": ("-m", "browser", "-n", "0"),
     # One process: it starts a cluster of its own. Skipped where PySpark or Java is missing.
     "spark tests": ("-m", "spark", "-n", "0"),
 }

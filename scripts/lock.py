@@ -24,6 +24,8 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "dev": (PROJECT, *SERVICE, "--group", "test", "--group", "lint", "--group", "build"),
     "run": (PROJECT, *SAME_AS_DEV),
     "contract": (PROJECT, *SERVICE, "--group", "test", "--group", "contract", *SAME_AS_DEV),
+    "served": (PROJECT, "--extra", "server", *SAME_AS_DEV),
+    "browser": ("--group", "browser", *SAME_AS_DEV),
     "spark": (PROJECT, "--extra", "spark", *SAME_AS_DEV),
     "build": ("--group", "build", *SAME_AS_DEV),
     "compiler": ("--group", "compiler", *SAME_AS_DEV),

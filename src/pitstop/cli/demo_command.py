@@ -75,6 +75,4 @@ def _serve_pages(home: Path, port: int | None) -> None:
         typer.echo("Gathering what the pages show (once)", err=True)
         refresh_stale(workspace)
         settings = Settings(port=USUAL_PORT if port is None else port)
-        serve(
-            workspace, settings, lambda address: typer.echo(f"Serving the pages at {address} (Ctrl-C ends)", err=True)
-        )
+        serve(workspace, settings, lambda sentence: typer.echo(sentence, err=True))

@@ -50,7 +50,7 @@ def serve(
         logins += oidc_routes(provider, people, workspace.fleet, settings)
     jobs = Jobs(workspace, then=partial(_after_job, workspace))
     service = Service(workspace, jobs, people, keys, credentials, now, partial(_changed, workspace))
-    pages = [*site_routes(workspace), *logins]
+    pages = [*site_routes(workspace, jobs.submit), *logins]
     intake = ServiceIntake(workspace.path)
     app = create_app(
         workspace,

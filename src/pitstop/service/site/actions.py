@@ -15,18 +15,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pitstop.compliance import handling, statements
 from pitstop.compliance.facts import Artifact, Facts
 from pitstop.errors import PitstopError
-from pitstop.integrations.serving import carry_out
 from pitstop.loop.auditing import asked_packs, write_evidence
 from pitstop.loop.orders import Action, Order
 from pitstop.loop.recalling import checked, facts_of
 from pitstop.service.auth.actor import ROLES
 from pitstop.service.auth.rules import requires
+from pitstop.service.auth.separation import require_not_author
 from pitstop.service.site import summaries
 from pitstop.service.site.gather.handled import SAID, handled
 from pitstop.service.site.refreshing import refresh
@@ -112,7 +113,7 @@ def _say(site: Site, request: Request, say: Callable[[Facts, str], Artifact]) ->
     back = f"/models/{quote(model, safe='')}/incidents/{quote(incident, safe='')}"
     document = site.document(model, f"incident:{incident}")
     try:
-        with Home.open(site.registered(model).home, create=False) as home:
+        with site.writing(model) as home:
             facts = facts_of(home, model)
             _keep(home, model, say(facts, incident))
             said = [item for kind in SAID for item in home.artifacts(kind, model)]
@@ -160,25 +161,40 @@ def _order(site: Site, request: Request, action: Action) -> Response:
     there = words(form, "back")
     own = f"/models/{quote(model, safe='')}"
     back = there if there.startswith(f"{own}/") else f"{own}/releases"
-    registered = site.registered(model)
-    version = words(form, "version").removeprefix("v")
+    version, by = words(form, "version").removeprefix("v"), actor(request)
+    number = int(version) if version.isdigit() else None
     try:
-        order = Order(
-            action,
-            actor(request).name,
-            words(form, "reason"),
-            int(version) if version.isdigit() else None,
-            words(form, "recipe"),
-            observed(request),
-        )
-        done = carry_out(registered.home, order, spec=registered.spec, base=registered.base)
+        # Refuses here, at once, what the job would refuse: an order without a reason, or an author's own model.
+        order = Order(action, by.name, words(form, "reason"), number, words(form, "recipe"))
+        if action == "release" and by.via != "local":
+            with Home.open(site.registered(model).home, read_only=True) as home:
+                for item in home.artifacts("release", model):
+                    if item.content["stage"] == "shadow" and number in {None, item.content["version"]}:
+                        require_not_author(home, model, item.content["model"], by.name)
+        arguments = {
+            "action": order.action,
+            "by": order.by,
+            "reason": order.reason,
+            "version": order.version,
+            "recipe": order.recipe,
+            "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        job = site.submit("order", model, arguments, by=by.name)
     except PitstopError as error:
         return refused(request, error, back)
-    refresh(site.workspace, model)
-    said = done.failure or done.open or f"Done: {done.champion} serves from {done.at} on."
-    if action == "retrain" and done.stages:
-        said = f"Done: v{done.stages[-1][0]} scores in shadow beside {done.champion}."
-    return RedirectResponse(f"{back}?said={quote(said[:300])}", 303)
+    return RedirectResponse(f"{back}?job={quote(job.id, safe='')}", 303)
+
+
+def job_state(site: Site, request: Request) -> Response:
+    """Return how a job stands, as the part of a page that asks for it again; a job that ended loads the page anew."""
+    card = site.card(request.path_params["model"])
+    found = site.job(request.path_params["job"], card) if card else None
+    if card is None or found is None:
+        raise HTTPException(404, "there is no such job of this model")
+    answer = page(request, "job.html", job=found, model=card["model"])
+    if found["ended"]:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
 
 
 # What is said about a release, and for the record.
@@ -186,13 +202,17 @@ def _order(site: Site, request: Request, action: Action) -> Response:
 
 def _approve(site: Site, request: Request) -> Response:
     """Record that an approver allows the release that waits."""
-    form, by = form_of(request), actor(request).name
-    return _state(
-        site,
-        request,
-        "releases",
-        lambda facts: statements.approve(facts, by=by, text=words(form, "reason"), observed=observed(request)),
-    )
+    form, who = form_of(request), actor(request)
+    model = request.path_params["model"]
+
+    def say(facts: Facts) -> Artifact:
+        said = statements.approve(facts, by=who.name, text=words(form, "reason"), observed=observed(request))
+        if who.via != "local":
+            with Home.open(site.registered(model).home, read_only=True) as home:
+                require_not_author(home, model, str(said.content["challenger"]), who.name)
+        return said
+
+    return _state(site, request, "releases", say)
 
 
 def _override(site: Site, request: Request) -> Response:
@@ -223,7 +243,7 @@ def _state(site: Site, request: Request, tab: str, say: Callable[[Facts], Artifa
     model = request.path_params["model"]
     back = f"/models/{quote(model, safe='')}/{tab}"
     try:
-        with Home.open(site.registered(model).home, create=False) as home:
+        with site.writing(model) as home:
             said = say(facts_of(home, model))
             _keep(home, model, said)
     except PitstopError as error:

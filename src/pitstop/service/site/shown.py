@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from pitstop.errors import StoreBusyError, UnknownNameError
 from pitstop.report import formats
 from pitstop.report.sparkline import sparkline
 from pitstop.service.auth.actor import Actor, actor_of
+from pitstop.service.jobs.board import ENDED, Board, Job
 from pitstop.service.site import summaries
 from pitstop.service.site.figures import METRIC_NAMES
 from pitstop.service.site.rendering import page
 from pitstop.service.workspace import Registered, Workspace
+from pitstop.store.home import Home
 
 TABS = (
     ("", "Model"),
@@ -28,11 +33,69 @@ TABS = (
 WRITERS = ("data_scientist", "operator", "approver")
 
 
+# A tick holds a home for a window at a time; a person does not wait for longer than this.
+PATIENCE_SECONDS = 5.0
+
+
+class Submit(Protocol):
+    """Takes a job (see `jobs.queue.Jobs.submit`)."""
+
+    def __call__(self, kind: str, model: str, arguments: Mapping[str, Any], *, by: str) -> Job:
+        """Take a job durably and return it."""
+
+
 @dataclass(frozen=True)
 class Site:
-    """The pages of one workspace."""
+    """The pages of one workspace; `submit` takes the jobs that orders become."""
 
     workspace: Workspace
+    submit: Submit
+
+    @contextmanager
+    def writing(self, model: str) -> Iterator[Home]:
+        """Open a model's home for writing, waiting a little where a tick has it. Raises `StoreBusyError`."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                home = Home.open(self.registered(model).home, create=False)
+            except StoreBusyError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+        with home:
+            yield home
+
+    def job(self, name: str, card: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return how a job of a model stands; None for one that is not there, or is another model's.
+
+        One that is done has ended for the pages when what it brought about was gathered.
+        """
+        with suppress(UnknownNameError):
+            found = Board(self.workspace.fleet).job(name)
+            if found.model != card["model"]:
+                return None
+            outcome = found.outcome or {}
+            ended = found.state in ENDED
+            if found.state == "done":
+                with Home.open(self.registered(found.model).home, read_only=True) as home:
+                    ended = home.journal_head().size == card["journal"]
+            said = outcome.get("message") or outcome.get("failure") or outcome.get("open") or ""
+            if found.state == "done" and not said and "champion" in outcome:
+                shadow = next((f"v{item[0]}" for item in outcome["stages"] if item[1] == "shadow"), "")
+                serves = f"{outcome['champion']} serves"
+                said = f"{shadow} scores in shadow beside {outcome['champion']}" if shadow else serves
+            action = found.arguments.get("action", found.kind)
+            return {
+                "id": name,
+                "action": action,
+                "state": found.state,
+                "ended": ended,
+                "said": said,
+                "note": found.note,
+            }
+        return None
 
     def document(self, model: str, name: str) -> dict[str, Any]:
         """Return a document; 404 where it is not there."""
@@ -64,7 +127,9 @@ class Site:
             registered = self.registered(model)
             return page(request, "waiting.html", model=model, registered=registered, tabs=TABS, tab=tab, card=None)
         said = request.query_params.get("said", "")[:300]
-        context = {"model": model, "card": card, "tabs": TABS, "tab": tab, "said": said, **build(card)}
+        name = request.query_params.get("job", "")
+        job = self.job(name, card) if name else None
+        context = {"model": model, "card": card, "tabs": TABS, "tab": tab, "said": said, "job": job, **build(card)}
         return page(request, template, **context)
 
 

@@ -23,6 +23,7 @@
       find.focus();
       find.select();
     } else if (event.key === "Escape" && hits && hits.childElementCount) {
+      event.preventDefault();
       hits.replaceChildren();
       find.focus();
     } else if ((event.key === "j" || event.key === "k") && !typing() && !event.ctrlKey && !event.metaKey) {
