@@ -101,8 +101,9 @@ class SparkEngine:
             raise EngineError(msg)
         address = str(source)
         with _spark_errors(address):
-            reader = self._session().read
-            if Path(address, _DELTA).is_dir():
+            session = self._session()
+            reader = session.read
+            if _is_delta(session, address):
                 return reader.format("delta").load(address)
             # Folders named after values (day=2024-01-01) are no columns, as when the local engine reads them.
             options = {"recursiveFileLookup": "true", "pathGlobFilter": "*.{parquet,pq}", "mergeSchema": "true"}
@@ -275,6 +276,18 @@ def _raise_refusals(lines: pa.Table) -> None:
         kind, _, message = refused[0].partition(":")
         found: type[PitstopError] = getattr(errors, kind, EngineError)
         raise found(message)
+
+
+def _is_delta(session: Any, address: str) -> bool:
+    """Return whether a Delta table lies at an address, wherever that is; its files alone would tell of deleted rows."""
+    if "://" not in address and not address.startswith("file:"):
+        return Path(address, _DELTA).is_dir()
+    machine = getattr(session, "_jvm", None)
+    if machine is None:
+        # A client of Spark Connect has no file system to ask; name the table's format to Spark and pass a DataFrame.
+        return False
+    log = machine.org.apache.hadoop.fs.Path(f"{address.rstrip('/')}/{_DELTA}")
+    return bool(log.getFileSystem(session._jsc.hadoopConfiguration()).exists(log))  # noqa: SLF001 - the only way
 
 
 @contextmanager
