@@ -15,7 +15,7 @@ KERNEL := $(wildcard hatch_build.py src/pitstop/statistics/*.c src/pitstop/stati
 # What the build needs, but without the network and without a second resolution.
 BUILD := --no-deps --no-build-isolation
 
-.PHONY: help demo test lint types layers tests bench reference pictures screenshots lock format wheel peers oldest test-oldest clean
+.PHONY: help demo test lint types layers tests bench reference pictures screenshots lock format wheel mlflow peers oldest test-oldest clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -52,6 +52,8 @@ wheel: $(VENV)/.installed ## build dist/*.whl
 
 lock: $(VENV)/.uv/bin/uv ## resolve requirements/*.txt anew; ARGS="--upgrade" takes newer versions
 	PATH="$(abspath $(VENV))/.uv/bin:$$PATH" $(BIN)/python scripts/lock.py $(ARGS)
+
+mlflow: $(VENV)/peers/mlflow/bin/mlflow ## the MLflow server that some tests start (850 MB)
 
 peers: $(VENV)/peers/node_modules/.bin/s3rver ## the S3-compatible server that some tests start (needs npm)
 
@@ -101,6 +103,11 @@ $(VENV)/.oldest: requirements/oldest.txt pyproject.toml $(KERNEL) | $(VENV)/.mad
 	@touch $@
 
 # In a folder of its own below the environment, where the tests look for it.
+$(VENV)/peers/mlflow/bin/mlflow: requirements/mlflow.txt | $(VENV)/.made
+	@$(PYTHON) -m venv $(VENV)/peers/mlflow
+	@$(VENV)/peers/mlflow/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r requirements/mlflow.txt
+	@touch $@
+
 $(VENV)/peers/node_modules/.bin/s3rver: | $(VENV)/.made
 	@mkdir -p $(VENV)/peers
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/peers s3rver@3.7.1

@@ -27,6 +27,8 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "served": (PROJECT, "--extra", "server", *SAME_AS_DEV),
     "browser": ("--group", "browser", *SAME_AS_DEV),
     "spark": (PROJECT, "--extra", "spark", *SAME_AS_DEV),
+    # A server that tests start, in an environment of its own: what it needs is nobody else's business.
+    "mlflow": ("--group", "mlflow"),
     "build": ("--group", "build", *SAME_AS_DEV),
     "compiler": ("--group", "compiler", *SAME_AS_DEV),
     "oldest": (PROJECT, *SERVICE, "--group", "test", "--group", "build", "--resolution", "lowest-direct"),

@@ -87,6 +87,15 @@ class ReleaseTargetError(PitstopError):
     """A model could not be published, or what serves is not what was published. The release itself stands."""
 
 
+class TargetRefusedError(ReleaseTargetError):
+    """A release target answered no: `status` is the HTTP code and `said` the beginning of its answer."""
+
+    def __init__(self, message: str, status: int, said: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
+
+
 class PackError(PitstopError):
     """A policy pack is not usable: unknown key, wrong type, an obligation twice."""
 

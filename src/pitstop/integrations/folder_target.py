@@ -49,11 +49,11 @@ class FolderTarget:
             sync_folder(changed)
         model = folder / MODELS / publication.digest
         if not model.is_file() or digest_of_file(model) != publication.digest:
-            _replace(model, publication.content)
+            replace_file(model, publication.content)
         note = json.dumps(publication.facts(), indent=2).encode() + b"\n"
         champion = folder / CHAMPION
         if not champion.is_file() or champion.read_bytes() != note:
-            _replace(champion, note)
+            replace_file(champion, note)
 
 
 def served_from(folder: Path) -> dict[str, str | int]:
@@ -77,7 +77,8 @@ def served_from(folder: Path) -> dict[str, str | int]:
     return facts
 
 
-def _replace(target: Path, content: bytes) -> None:
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all, synced with its folder."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:

@@ -9,6 +9,9 @@ from pitstop.errors import SpecError
 from pitstop.integrations.base import ReleaseTarget
 from pitstop.integrations.command_target import CommandTarget
 from pitstop.integrations.folder_target import FolderTarget
+from pitstop.integrations.kserve_target import KserveTarget
+from pitstop.integrations.mlflow_target import MlflowTarget
+from pitstop.integrations.webhook_target import WebhookTarget
 from pitstop.loop.orders import Order
 from pitstop.records.spec import ModelSpec, ServingSection
 from pitstop.registry import Registry
@@ -17,12 +20,22 @@ from pitstop.replays.ordering import Done
 from pitstop.replays.publishing import Publication, Publish
 from pitstop.replays.walk import Progress, no_progress
 
-TARGETS: Registry[ReleaseTarget] = Registry("release target", "pitstop.targets", (FolderTarget(), CommandTarget()))
+BUILT_IN: tuple[ReleaseTarget, ...] = (
+    FolderTarget(),
+    CommandTarget(),
+    WebhookTarget(),
+    MlflowTarget(),
+    KserveTarget(),
+)
+TARGETS: Registry[ReleaseTarget] = Registry("release target", "pitstop.targets", BUILT_IN)
 
 
 def targets_of(section: ServingSection) -> tuple[ReleaseTarget, ...]:
-    """Return where a spec publishes: its folder, its command, then installed targets. Raises `UnknownNameError`."""
-    names = [name for name, given in (("folder", section.folder), ("command", section.command)) if given]
+    """Return where a spec publishes: what its keys name, the folder first, then installed targets.
+
+    Raises `UnknownNameError` for one that is not installed.
+    """
+    names = [target.name for target in BUILT_IN if getattr(section, target.name)]
     return tuple(TARGETS.get(name) for name in dict.fromkeys((*names, *section.targets)))
 
 

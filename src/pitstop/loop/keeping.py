@@ -215,7 +215,8 @@ def _restore_valuations(loop: Loop, before: str) -> None:
 
 def _decision(item: dict[str, Any]) -> Decision:
     options = tuple(Alternative(**option) for option in item["alternatives"])
-    return Decision(**{**item, "alternatives": options, "caused_by": tuple(item["caused_by"])})
+    between = tuple(item["interval"]) if item.get("interval") else None
+    return Decision(**{**item, "alternatives": options, "caused_by": tuple(item["caused_by"]), "interval": between})
 
 
 def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -11,6 +11,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pitstop.errors import SpecError
 
 
+def given(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is null: TOML has no word for it, and it stands for a default."""
+    return {
+        name: given(item) if isinstance(item, Mapping) else item for name, item in content.items() if item is not None
+    }
+
+
 def built(kind: type[Any], document: Mapping[str, Any], source: str, section: str) -> Any:
     """Return the dataclass `kind` filled from `document`. Raises `SpecError` naming `source`, section and key."""
     hints = get_type_hints(kind)

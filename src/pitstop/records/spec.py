@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pitstop.errors import SpecError
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
 from pitstop.records.identity import artifact_id
-from pitstop.records.sections import built
+from pitstop.records.sections import built, given
 
 Task = Literal["binary", "multiclass", "regression"]
 # Settings that came after the first homes were made, with their defaults: unused, they leave the id alone.
@@ -173,13 +173,40 @@ class ServingSection:
     """`[serving]`: where `pitstop run` publishes the champion. A replay publishes nothing.
 
     `folder` gets the model's file and a `champion.json`; `command` is an argv list that reads these facts from its
-    standard input; `targets` names installed ones. Paths are relative to this file. No part of the specification's id:
-    where a model serves changes nothing of what is found out about it.
+    standard input; `webhook` is a URL that they are posted to, signed with the secret in the environment variable
+    `webhook_secret`; `mlflow` is the address of a tracking server whose registered model gets a version and
+    `mlflow_alias`; `kserve` is a file for an InferenceService, whose model lies under `kserve_storage`; `targets` names
+    installed ones. Paths are relative to this file. No part of the specification's id: where a model serves changes
+    nothing of what is found out about it.
     """
 
     folder: str = ""
     command: tuple[str, ...] = ()
+    webhook: str = ""
+    webhook_secret: str = "PITSTOP_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+    mlflow: str = ""
+    mlflow_alias: str = "champion"
+    kserve: str = ""
+    kserve_storage: str = ""
+    kserve_format: str = "pitstop"
+    kserve_canary: int = 100
     targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse addresses that are none, and a share that is none."""
+        for name in ("webhook", "mlflow"):
+            address = getattr(self, name)
+            if address and not address.startswith(("http://", "https://")):
+                msg = f"[serving] {name} is {address!r}; expected an address that begins with http:// or https://"
+                raise SpecError(msg)
+        if self.kserve and not self.kserve_storage:
+            msg = (
+                "[serving] kserve names a file and kserve_storage no place that a cluster finds the models in; name it"
+            )
+            raise SpecError(msg)
+        if not 1 <= self.kserve_canary <= 100:
+            msg = f"[serving] kserve_canary is {self.kserve_canary}; expected a percentage of the traffic from 1 to 100"
+            raise SpecError(msg)
 
 
 @dataclass(frozen=True)
@@ -355,15 +382,8 @@ def parse_spec(text: str, source: str = "pitstop.toml") -> ModelSpec:
 
 def spec_of(content: Mapping[str, Any]) -> ModelSpec:
     """Return the specification whose `content` (as plain JSON types) was kept. Raises `SpecError` for another one."""
-    spec: ModelSpec = built(ModelSpec, _given(content), "a kept specification", "")
+    spec: ModelSpec = built(ModelSpec, given(content), "a kept specification", "")
     return spec
-
-
-def _given(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is null: TOML has no word for it, and it stands for a default."""
-    return {
-        name: _given(item) if isinstance(item, Mapping) else item for name, item in content.items() if item is not None
-    }
 
 
 def load_spec(path: Path | str) -> ModelSpec:

@@ -196,9 +196,19 @@ def _serving(spec: ModelSpec) -> list[str]:
     return [
         "[serving]",
         "# Where `pitstop run` publishes the model that serves: a folder (champion.json and the model's file), a",
-        "# command that reads the same facts as JSON from its standard input, or installed targets by name.",
+        "# command that reads the same facts as JSON from its standard input, a URL that they are posted to (signed",
+        "# with the secret in that environment variable), an MLflow server and the alias of its registered model, a",
+        "# file for KServe (models under that storage URI; percent of the traffic), or installed targets by name.",
         f"folder = {_text(serving.folder)}",
         f"command = {_texts(serving.command)}",
+        f"webhook = {_text(serving.webhook)}",
+        f"webhook_secret = {_text(serving.webhook_secret)}",
+        f"mlflow = {_text(serving.mlflow)}",
+        f"mlflow_alias = {_text(serving.mlflow_alias)}",
+        f"kserve = {_text(serving.kserve)}",
+        f"kserve_storage = {_text(serving.kserve_storage)}",
+        f"kserve_format = {_text(serving.kserve_format)}",
+        f"kserve_canary = {serving.kserve_canary}",
         f"targets = {_texts(serving.targets)}",
     ]
 

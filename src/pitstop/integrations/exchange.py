@@ -1,0 +1,68 @@
+"""One HTTP request of a release target: JSON there, JSON back, and every failure a `ReleaseTargetError`."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from pitstop.errors import ReleaseTargetError, TargetRefusedError
+
+_SHOWN = 500
+# What another server may answer: more than any of ours needs, less than would hurt.
+_MOST = 64 << 20
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A signed body must not follow whoever answers to another address."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
+def exchange(
+    method: str, address: str, body: bytes | None, *, what: str, headers: Mapping[str, str], seconds: float
+) -> bytes:
+    """Return the body of a 2xx answer. `what` begins the message of an error.
+
+    Raises `TargetRefusedError` for another status, redirects included, and `ReleaseTargetError` without an answer.
+    """
+    request = urllib.request.Request(address, data=body, method=method, headers=dict(headers))  # noqa: S310 - the specification admits http and https only
+    try:
+        with _OPENER.open(request, timeout=seconds) as answer:
+            found: bytes = answer.read(_MOST)
+            return found
+    except urllib.error.HTTPError as error:
+        said = error.read(_SHOWN).decode("utf-8", "replace").strip()
+        msg = f"{what}: {address} answered {error.code}: {said or 'nothing'}. Mend it and run again; the release stands"
+        raise TargetRefusedError(msg, error.code, said) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        msg = f"{what}: {address} cannot be reached ({reason}). Check the address and run again; the release stands"
+        raise ReleaseTargetError(msg) from error
+
+
+def exchange_json(
+    method: str, address: str, content: Mapping[str, Any] | None, *, what: str, seconds: float
+) -> dict[str, Any]:
+    """Send JSON and return the JSON object answered; raises as `exchange` does, also where it is no object."""
+    body = None if content is None else json.dumps(content).encode()
+    answer = exchange(method, address, body, what=what, headers={"Content-Type": "application/json"}, seconds=seconds)
+    return parsed(answer, what)
+
+
+def parsed(answer: bytes, what: str) -> dict[str, Any]:
+    """Return a JSON object; raises `ReleaseTargetError` where the answer is none."""
+    try:
+        found = json.loads(answer or b"{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        msg = f"{what}: the answer is {answer[:80]!r}; expected a JSON object"
+        raise ReleaseTargetError(msg)
+    return found

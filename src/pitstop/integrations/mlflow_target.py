@@ -1,0 +1,155 @@
+"""Publishes the champion to an MLflow server: a version of a registered model, and the alias that names it.
+
+It speaks the server's REST API, so nothing of MLflow is installed here. MLflow wants a model to come from a run: each
+release is one run of the experiment `pitstop`, and the file is its artifact. The version carries the file's digest as a
+tag; tag and file are both read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pitstop.errors import ReleaseTargetError, TargetRefusedError
+from pitstop.integrations.exchange import exchange, exchange_json
+from pitstop.records.spec import ServingSection
+from pitstop.replays.publishing import Publication
+
+_TAG = "pitstop."
+_EXPERIMENT = "pitstop"
+_PROXIED = "mlflow-artifacts:/"
+_FILE = "model"
+_SEARCHED = 1000
+
+Version = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MlflowTarget:
+    """One version for each release, tagged with Pitstop's facts; `mlflow_alias` points at the one that serves.
+
+    A rollback moves the alias back to the version that is there already. The file is Pitstop's own (`[trainer]` says
+    what opens it), not one of MLflow's flavours.
+    """
+
+    name: str = "mlflow"
+    seconds: float = 60.0
+
+    def publish(self, publication: Publication, section: ServingSection, base: Path) -> None:
+        """Upload, register, move the alias, and read back what it names; raises `ReleaseTargetError`."""
+        del base
+        server = _Server(section.mlflow.rstrip("/"), publication, self.seconds)
+        # Whoever looks the alias up must find a whole model, so the alias comes last.
+        if _digest(server.aliased(section.mlflow_alias)) != publication.digest:
+            server.point(section.mlflow_alias, server.registered())
+        named = server.aliased(section.mlflow_alias)
+        served, stored = _digest(named), server.stored_digest(named)
+        if served != publication.digest or stored != publication.digest:
+            msg = (
+                f"{server.what}: the alias {section.mlflow_alias!r} names a model of digest {served}, the stored file "
+                f"has {stored}; expected {publication.digest}. Somebody else moves it: give Pitstop an alias of its own"
+            )
+            raise ReleaseTargetError(msg)
+
+
+class _Server:
+    def __init__(self, address: str, publication: Publication, seconds: float) -> None:
+        self._address = address
+        self._publication = publication
+        self._seconds = seconds
+        self.what = f"[serving] mlflow for {publication.model} v{publication.version}"
+
+    def aliased(self, alias: str) -> Version | None:
+        """Return the version that an alias names, None where it names none."""
+        query = urlencode({"name": self._publication.model, "alias": alias})
+        try:
+            found: Version = self._ask("GET", f"registered-models/alias?{query}")["model_version"]
+        except TargetRefusedError as error:
+            if error.status in (400, 404):
+                return None
+            raise
+        return found
+
+    def registered(self) -> str:
+        """Return the number of this release's version; make it, with its file, where it is not there."""
+        publication = self._publication
+        self._made("registered-models/create", {"name": publication.model})
+        known = self._version()
+        if known is not None:
+            return known
+        run = self._run()
+        source = f"{run['artifact_uri']}/model"
+        headers = {"Content-Type": "application/octet-stream"}
+        address = f"{self._files(source)}/{_FILE}"
+        exchange("PUT", address, publication.content, what=self.what, headers=headers, seconds=self._seconds)
+        tags = [{"key": _TAG + key, "value": str(value)} for key, value in publication.facts().items()]
+        content = {"name": publication.model, "source": source, "run_id": run["run_id"], "tags": tags}
+        return str(self._ask("POST", "model-versions/create", content)["model_version"]["version"])
+
+    def point(self, alias: str, version: str) -> None:
+        """Let the alias name a version."""
+        content = {"name": self._publication.model, "alias": alias, "version": version}
+        self._ask("POST", "registered-models/alias", content)
+
+    def stored_digest(self, version: Version | None) -> str | None:
+        """Return the digest of a version's file as the server gives it back."""
+        if version is None:
+            return None
+        address = f"{self._files(version['source'])}/{_FILE}"
+        content = exchange("GET", address, None, what=self.what, headers={}, seconds=self._seconds)
+        return hashlib.sha256(content).hexdigest()
+
+    def _run(self) -> dict[str, Any]:
+        """Begin a run of Pitstop's experiment; it is there for its artifact and ends at once."""
+        self._made("experiments/create", {"name": _EXPERIMENT})
+        found = self._ask("GET", f"experiments/get-by-name?{urlencode({'experiment_name': _EXPERIMENT})}")
+        name = f"{self._publication.model} v{self._publication.version}"
+        begun = {"experiment_id": found["experiment"]["experiment_id"], "run_name": name}
+        run: dict[str, Any] = self._ask("POST", "runs/create", begun)["run"]["info"]
+        self._ask("POST", "runs/update", {"run_id": run["run_id"], "status": "FINISHED"})
+        return run
+
+    def _made(self, path: str, content: dict[str, Any]) -> None:
+        """Make something that may be there already."""
+        try:
+            self._ask("POST", path, content)
+        except TargetRefusedError as error:
+            if "RESOURCE_ALREADY_EXISTS" not in error.said:
+                raise
+
+    def _files(self, source: str) -> str:
+        if not source.startswith(_PROXIED):
+            msg = (
+                f"{self.what}: the server keeps artifacts at {source!r}, where Pitstop cannot write; start it with "
+                "--serve-artifacts and an --artifacts-destination (its default)"
+            )
+            raise ReleaseTargetError(msg)
+        path = quote(source.removeprefix(_PROXIED).lstrip("/"))
+        return f"{self._address}/api/2.0/mlflow-artifacts/artifacts/{path}"
+
+    def _version(self) -> str | None:
+        # By the digest: a name may hold quotes, and the server's filters have no way to write those.
+        wanted = f"tags.`{_TAG}digest` = '{self._publication.digest}'"
+        token = ""
+        while True:
+            query = urlencode({"filter": wanted, "max_results": _SEARCHED, "page_token": token})
+            page = self._ask("GET", f"model-versions/search?{query}")
+            for version in page.get("model_versions", ()):
+                if version["name"] == self._publication.model:
+                    return str(version["version"])
+            token = page.get("next_page_token", "")
+            if not token:
+                return None
+
+    def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+        address = f"{self._address}/api/2.0/mlflow/{path}"
+        return exchange_json(method, address, content, what=self.what, seconds=self._seconds)
+
+
+def _digest(version: Version | None) -> str | None:
+    """Return the digest that a version is tagged with."""
+    tags = {tag["key"]: str(tag["value"]) for tag in (version or {}).get("tags", ())}
+    return tags.get(_TAG + "digest")
