@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pitstop.checks.comparison import check
     from pitstop.checks.findings import Findings
     from pitstop.client import Client
+    from pitstop.client.sending import Sender
+    from pitstop.client.watching import watch
     from pitstop.errors import PitstopError
     from pitstop.integrations.serving import run
     from pitstop.loop.auditing import served, write_evidence
@@ -34,6 +36,7 @@ __all__ = [
     "ModelSpec",
     "PitstopError",
     "ReplayResult",
+    "Sender",
     "Tick",
     "__version__",
     "backtest",
@@ -45,6 +48,7 @@ __all__ = [
     "run",
     "served",
     "template",
+    "watch",
     "write_evidence",
 ]
 
@@ -57,6 +61,7 @@ _HOMES = {
     "ModelSpec": "pitstop.records.spec",
     "PitstopError": "pitstop.errors",
     "ReplayResult": "pitstop.replays.result",
+    "Sender": "pitstop.client.sending",
     "Tick": "pitstop.replays.replay",
     "backtest": "pitstop.backtests.backtest",
     "check": "pitstop.checks.comparison",
@@ -67,6 +72,7 @@ _HOMES = {
     "run": "pitstop.integrations.serving",
     "served": "pitstop.loop.auditing",
     "template": "pitstop.records.template",
+    "watch": "pitstop.client.watching",
     "write_evidence": "pitstop.loop.auditing",
 }
 
