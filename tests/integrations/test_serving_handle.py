@@ -1,0 +1,104 @@
+"""The handle serves what the folder names, follows releases and rollbacks, and survives a damaged one."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pitstop.errors import ReleaseTargetError, SpecError
+from pitstop.integrations.folder_target import FolderTarget
+from pitstop.records.spec import ModelSpec, parse_spec
+from pitstop.replays.publishing import Publication
+from pitstop.serving import Served
+
+SPEC = f"""
+[model]
+name = "m"
+task = "binary"
+[columns]
+time = "at"
+label = "y"
+features = ["x"]
+[trainer]
+command = ["{sys.executable}", "trainer.py"]
+[serving]
+folder = "serving"
+"""
+# A model is a number: its score of a row is that number, whatever x is.
+TRAINER = """
+import json, sys
+import pyarrow as pa
+for line in sys.stdin:
+    ask = json.loads(line)
+    with pa.OSFile(ask["data"], "rb") as source:
+        rows = pa.ipc.open_file(source).read_all().num_rows
+    result = pa.table({"score": [float(open(ask["model"]).read())] * rows})
+    with pa.OSFile(ask["output"], "wb") as sink, pa.ipc.new_file(sink, result.schema) as writer:
+        writer.write_table(result)
+    print(json.dumps({"ok": True, "rows": rows}), flush=True)
+"""
+ROWS = pa.table({"x": [1.0, 2.0, 3.0]})
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> ModelSpec:
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    (tmp_path / "pitstop.toml").write_text(SPEC)
+    return parse_spec(SPEC)
+
+
+def publish(spec: ModelSpec, folder: Path, version: int, content: bytes) -> str:
+    digest = hashlib.sha256(content).hexdigest()
+    found = Publication("m", version, f"release-{version}", digest, "2024-01-01", content)
+    FolderTarget().publish(found, spec.serving, folder)
+    return digest
+
+
+def test_it_follows_releases_and_rollbacks_without_a_restart(spec: ModelSpec, tmp_path: Path) -> None:
+    publish(spec, tmp_path, 1, b"0.25")
+    with Served(tmp_path / "pitstop.toml") as served:
+        assert served.predict(ROWS)["score"].to_pylist() == [0.25] * 3
+        digest = publish(spec, tmp_path, 2, b"0.75")
+        assert served.predict(ROWS)["score"].to_pylist() == [0.75] * 3
+        assert (served.facts["version"], served.facts["digest"]) == (2, digest)
+        publish(spec, tmp_path, 1, b"0.25")
+        assert served.predict(ROWS.slice(0, 1))["score"].to_pylist() == [0.25]
+        assert served.facts["version"] == 1
+
+
+def test_a_damaged_release_is_not_taken_over_and_is_told(spec: ModelSpec, tmp_path: Path) -> None:
+    publish(spec, tmp_path, 1, b"0.25")
+    with Served(spec, tmp_path) as served:
+        digest = publish(spec, tmp_path, 2, b"0.75")
+        (tmp_path / "serving" / "models" / digest).write_bytes(b"0.99")
+        assert served.predict(ROWS)["score"].to_pylist() == [0.25] * 3
+        assert "changed or damaged" in served.problem
+        assert served.facts["version"] == 1
+        publish(spec, tmp_path, 2, b"0.75")
+        assert served.predict(ROWS)["score"].to_pylist() == [0.75] * 3
+        assert served.problem == ""
+
+
+def test_threads_share_it_while_releases_come(spec: ModelSpec, tmp_path: Path) -> None:
+    publish(spec, tmp_path, 0, b"0.0")
+    with Served(spec, tmp_path) as served, ThreadPoolExecutor(4) as pool:
+        running = []
+        for version in range(1, 9):
+            running += [pool.submit(served.predict, ROWS) for _ in range(4)]
+            publish(spec, tmp_path, version, f"{version / 10}".encode())
+        answers = [run.result()["score"].to_pylist() for run in running]
+        # Every batch is one model's, and never half of another's.
+        assert all(len(set(answer)) == 1 for answer in answers)
+        assert served.predict(ROWS)["score"].to_pylist() == [0.8] * 3
+
+
+def test_without_a_folder_or_a_model_it_says_so(spec: ModelSpec, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseTargetError, match="no model can be served"), Served(spec, tmp_path):
+        pass
+    with pytest.raises(SpecError, match="names no folder"):
+        Served(parse_spec(SPEC.replace('folder = "serving"', "")))
