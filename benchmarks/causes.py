@@ -26,7 +26,6 @@ from benchmarks.result import Bar, Result
 from pitstop.baseline.baseline import cell_codes
 from pitstop.baseline.tree import fit_tree
 from pitstop.checks import check
-from pitstop.checks.comparison import UPSTREAM
 from pitstop.diagnosis.attribution import decompose
 from pitstop.profile import Layout
 from pitstop.records.spec import ColumnsSection, DecisionSection, ModelSection, ModelSpec
@@ -44,7 +43,6 @@ NAMES = {
     "stuck": {"stuck_value"},
     "time": {"time_shift"},
 }
-FAULTS = frozenset(UPSTREAM) - {"duplicates"}
 Rows = list[dict[str, Any]]
 
 
@@ -123,7 +121,7 @@ def _faults(sources: Sequence[Source], data: Path | None, seed: int, each: int, 
         start = time.process_time()
         findings = check(case.reference, case.window).findings
         seconds = time.process_time() - start
-        named = [item for item in findings if item.kind in FAULTS]
+        named = [item for item in findings if item.upstream]
         row: dict[str, Any] = {"what": "fault" if case.kind else "no fault", "set": case.source.name}
         row |= {"kind": case.kind, "column": " ".join(case.columns), "seconds": seconds}
         row |= {"found": findings[0].column if findings else "", "named": findings[0].kind if findings else ""}

@@ -192,7 +192,7 @@ def test_the_worst_comes_first_and_json_and_html_hold_everything() -> None:
     findings = check(pa.table(columns(0)), pa.table(current))
     document = json.loads(findings.to_json())
     assert [item["severity"] for item in document["findings"]] == ["critical", "warning", "info"]
-    assert set(document["findings"][0]) == {"column", "kind", "severity", "size", "sentence"}
+    assert set(document["findings"][0]) == {"column", "kind", "severity", "size", "sentence", "upstream"}
     assert document["findings"][0]["size"] == 1000
     assert "<b>" not in findings._repr_html_()
     assert len(findings.at_least("warning")) == 2

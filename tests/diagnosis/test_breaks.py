@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitstop.checks.breaks import breaks_in, time_shifts
+from pitstop.checks.breaks import breaks_in, swaps, time_shifts
 from pitstop.checks.pairs import Pair
 from pitstop.diagnosis.breaks import SURE, Break, ranked
 from pitstop.diagnosis.natural import stretches
 from pitstop.diagnosis.numbers import find_unit_change
+from pitstop.diagnosis.repeated import find_repeated, find_stale
 from pitstop.records.facts import facts_of
 
 DAYS, PER_DAY = 90, 60
@@ -120,6 +121,61 @@ def test_stretches_cover_every_row_once(rows: int, window: int) -> None:
     if cuts:
         assert np.array_equal(np.concatenate([np.arange(rows)[cut] for cut in cuts]), np.arange(rows))
         assert min(cut.stop - cut.start for cut in cuts) >= 100
+
+
+def mixed(make: Callable[[Any], Any], share: float = 0.2) -> Callable[[Any], Any]:
+    return lambda values: np.where(np.random.default_rng(6).random(len(values)) < share, make(values), values)
+
+
+PARTIAL: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
+    "slips of a key": ("channel", "misspelt", mixed(lambda x: np.char.replace(x.astype(str), "agent", "aegnt"))),
+    "a new word": ("channel", "unseen_categories", mixed(lambda x: np.full(len(x), "kiosk"))),
+    "halves of guests": ("guests", "new_values", mixed(lambda x: x / 2)),
+    "some in cents": ("price", "range", mixed(lambda x: x * 1000)),
+}
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_a_fault_in_part_of_the_rows_is_told_by_its_kind(name: str) -> None:
+    column, kind, make = PARTIAL[name]
+    breaks = found(change_of(column, make))
+    assert [(item.column, item.kind) for item in breaks] == [(column, kind)], breaks
+    assert 0.02 < breaks[0].size < 0.25
+
+
+def test_columns_that_change_places_in_some_rows_are_told() -> None:
+    before, after = season(1, 0, DAYS), season(1, DAYS, 14)
+    hit = np.random.default_rng(7).random(len(after["price"])) < 0.1
+    after["warmth"], after["sun"] = (
+        np.where(hit, after["sun"], after["warmth"]),
+        np.where(hit, after["warmth"], after["sun"]),
+    )
+    sides = [facts_of(pa.table(side)) for side in (before, after)]
+    pairs = [Pair(name, sides[0][name], sides[1][name], ALPHA) for name in before]
+    (told,) = swaps(pairs)
+    assert (told.column, told.kind) == ("warmth", "swapped_columns")
+    assert "exchanged with sun" in told.sentence
+    assert swaps([Pair(name, sides[0][name], sides[0][name], ALPHA) for name in before]) == []
+
+
+def hashes(rows: int, seed: int, kinds: int = 1 << 60) -> Any:
+    return np.random.default_rng(seed).integers(0, kinds, rows).astype(np.uint64)
+
+
+def test_a_batch_sent_twice_and_an_old_partition_are_told_and_rows_that_are_alike_by_nature_are_not() -> None:
+    reference, current = hashes(4000, 1), hashes(500, 2)
+    assert find_repeated(reference, current) is None
+    assert find_stale(reference, current) is None
+    twice = find_repeated(reference, np.concatenate([current, current[:100]]))
+    assert twice is not None
+    assert twice.size == pytest.approx(100 / 600)
+    old = find_stale(reference, reference[-500:])
+    assert old is not None
+    assert old.size == 1.0
+    alike, more = hashes(4000, 3, kinds=300), hashes(500, 4, kinds=300)
+    assert find_repeated(alike, more) is None
+    assert find_stale(alike, more) is None
+    assert find_stale(reference, reference[::-1]) is None, "the reference itself is no old partition"
 
 
 def test_the_most_certain_fault_comes_first() -> None:

@@ -13,7 +13,9 @@ from pitstop.diagnosis.breaks import Break, ranked
 from pitstop.diagnosis.categories import Categories, find_renamed, find_stuck_category
 from pitstop.diagnosis.hours import FEWEST_HOURS, HOURS, Course, Hours, find_time_shift
 from pitstop.diagnosis.missing import find_missing
+from pitstop.diagnosis.novel import find_new_numbers, find_new_words
 from pitstop.diagnosis.numbers import find_stuck_number, find_unit_change
+from pitstop.diagnosis.swapped import Family, find_swapped, numeric_family
 from pitstop.records import columns as convert
 from pitstop.records.calendar import HOUR
 from pitstop.records.facts import ColumnFacts
@@ -51,15 +53,46 @@ def breaks_in(pair: Pair, *, classes: bool = False) -> list[Break]:
     what = family(pair.reference)
     if what == family(pair.current) and what == "number" and not classes:
         before, after = pair.reference.numbers(), pair.current.numbers()
-        unit = find_unit_change(pair.name, before, after, pair.alpha)
-        found.append(unit or find_stuck_number(pair.name, before, after, pair.alpha))
+        found.append(
+            find_unit_change(pair.name, before, after, pair.alpha)
+            or find_stuck_number(pair.name, before, after, pair.alpha)
+            or find_new_numbers(pair.name, before, after)
+        )
     elif what == family(pair.current) and what in ("text", "flag", "number"):
         sides = sides_of(pair)
-        found += [
-            find_renamed(pair.name, sides, pair.alpha),
-            find_stuck_category(pair.name, sides, pair.alpha),
-        ]
+        found.append(
+            find_renamed(pair.name, sides, pair.alpha)
+            or find_stuck_category(pair.name, sides, pair.alpha)
+            or find_new_words(pair.name, sides.names, sides.reference, sides.current)
+        )
     return list(ranked(item for item in found if item is not None))
+
+
+def swaps(pairs: Sequence[Pair]) -> list[Break]:
+    """Return the columns of numbers, and those of texts, that changed places in part of the rows."""
+    numbers = [pair for pair in pairs if family(pair.reference) == "number" == family(pair.current)]
+    texts = [pair for pair in pairs if family(pair.reference) == "text" == family(pair.current)]
+    before = {pair.name: pair.reference.numbers() for pair in numbers}
+    after = {pair.name: pair.current.numbers() for pair in numbers}
+
+    def in_another_unit(name: str) -> bool:
+        return find_unit_change(name, before[name], after[name], alphas[name]) is not None
+
+    alphas = {pair.name: pair.alpha for pair in numbers}
+    found = find_swapped(numeric_family(before, after), in_another_unit) if len(numbers) > 1 else []
+    if len(texts) > 1:
+        words: dict[str, int] = {}
+        first = {pair.name: _shared(pair.reference, pair.name, words) for pair in texts}
+        second = {pair.name: _shared(pair.current, pair.name, words) for pair in texts}
+        found += find_swapped(Family(len(words), first, second))
+    return found
+
+
+def _shared(facts: ColumnFacts, name: str, words: dict[str, int]) -> Ints:
+    """Return codes of a text column over one vocabulary for all columns, which grows."""
+    coded = convert.texts(facts.column, name).cast(pa.string()).dictionary_encode()
+    table = np.array([*(words.setdefault(word, len(words)) for word in coded.dictionary.to_pylist()), -1])
+    return np.asarray(table[np.asarray(coded.indices.fill_null(-1))], dtype=np.int64)
 
 
 def time_shifts(pairs: Sequence[Pair]) -> list[Break]:

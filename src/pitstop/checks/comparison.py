@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pitstop.checks.breaks import breaks_in, family, time_shifts
+from pitstop.checks.breaks import breaks_in, family, swaps, time_shifts
 from pitstop.checks.categories import compare_categories, count_categories
 from pitstop.checks.excerpts import VALUES, Excerpt, excerpt_of
 from pitstop.checks.findings import SEVERITIES, Distribution, Finding, Findings, Kind, Severity
 from pitstop.checks.numeric import PSI_BINS, compare_numbers
 from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, number
 from pitstop.checks.performance import Outputs, compare_performance
-from pitstop.checks.structure import compare_columns, compare_duplicates, compare_filled, compare_type
+from pitstop.checks.structure import compare_columns, compare_filled, compare_rows, compare_type
 from pitstop.checks.times import compare_volume
 from pitstop.diagnosis.breaks import Break
 from pitstop.errors import EmptyTableError
@@ -36,21 +36,12 @@ _TESTS_PER_COLUMN = 6
 # A label by name and place, not only because it stands last: otherwise it is a column like any other.
 _SURE_LABEL = 70
 _PICTURES = 12
-# Faults of a pipeline: told before what the world did, since nothing else can be read before they are mended.
-UPSTREAM = (
-    "missing_column",
-    "type_change",
-    "all_null",
-    "new_nulls",
-    "unit_change",
-    "stuck_value",
-    "renamed_category",
-    "time_shift",
-    "duplicates",
-)
-# Rows that are looked at for moved hours: several columns are needed at a time.
-_HOUR_ROWS = 20_000
-_HOUR_COLUMNS = 50
+_NEW = ("range", "new_values", "unseen_categories")
+# Faults that explain the drift of their column.
+_WHOLE = ("all_null", "unit_change", "stuck_value", "renamed_category", "time_shift")
+# Rows that are looked at where several columns are needed at a time.
+_ACROSS_ROWS = 20_000
+_ACROSS_COLUMNS = 50
 
 
 @dataclass(frozen=True)
@@ -97,16 +88,16 @@ def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Fin
     found = compare_columns(first, second)
     both = [name for name in first if name in second]
     roles: dict[str, Pair] = {}
-    shifted = _shifted(before, after, both, known, alpha)
+    across = _across(before, after, both, known, alpha)
     certain: dict[str, float] = {}
     for pair in _pairs(before, after, both, alpha):
-        breaks = [*shifted.get(pair.name, ()), *_breaks(pair, known)]
+        breaks = [*across.get(pair.name, ()), *_breaks(pair, known)]
         found += _told(breaks, _compare(pair, known))
         if breaks:
             certain[pair.name] = breaks[0].certainty
         if pair.name in (known.time, known.label, known.prediction, known.score):
             roles[pair.name] = pair
-    found += compare_duplicates(before, after, both, known.id if known.id in second else None, alpha)
+    found += compare_rows(before, after, both, known.id if known.id in second else None, known.time, alpha)
     if known.time is not None and known.time in roles:
         time = roles[known.time]
         if family(time.reference) == family(time.current) == "time":
@@ -115,9 +106,9 @@ def check(reference: Any, current: Any, *, spec: ModelSpec | None = None) -> Fin
     ranked = sorted(
         found,
         key=lambda item: (
-            item.kind not in UPSTREAM,
+            not item.upstream,
             SEVERITIES.index(item.severity),
-            -certain.get(item.column, 0.0) if item.kind in UPSTREAM else 0.0,
+            -certain.get(item.column, 0.0) if item.upstream else 0.0,
             -_rank(item),
             item.column,
         ),
@@ -132,14 +123,17 @@ def _refuse_empty(before: Excerpt, after: Excerpt) -> None:
             raise EmptyTableError(msg)
 
 
-def _shifted(
+def _across(
     before: Excerpt, after: Excerpt, names: Sequence[str], known: _Roles, alpha: float
 ) -> dict[str, list[Break]]:
-    """Return moved hours by column. The label may be late, so it is no witness of the others."""
-    used = [name for name in names if name not in (known.label, known.id)][:_HOUR_COLUMNS]
-    first, second = (facts_of(table.sample(used, _HOUR_ROWS)) for table in (before, after))
-    found = time_shifts([Pair(name, first[name], second[name], alpha) for name in used])
-    return {item.column: [item] for item in found}
+    """Return moved hours and swapped columns by column. The label may be late, so it is no witness of the others."""
+    used = [name for name in names if name not in (known.label, known.id)][:_ACROSS_COLUMNS]
+    first, second = (facts_of(table.sample(used, _ACROSS_ROWS)) for table in (before, after))
+    pairs = [Pair(name, first[name], second[name], alpha) for name in used]
+    found: dict[str, list[Break]] = {}
+    for item in (*time_shifts(pairs), *swaps(pairs)):
+        found.setdefault(item.column, []).append(item)
+    return found
 
 
 def _pairs(before: Excerpt, after: Excerpt, names: Sequence[str], alpha: float) -> Iterator[Pair]:
@@ -229,7 +223,9 @@ def _breaks(pair: Pair, known: _Roles) -> list[Break]:
         return []
     if pair.name in (known.id, known.time) or _counts_rows(pair.reference):
         return [item for item in breaks_in(pair) if item.kind in ("all_null", "new_nulls")]
-    return breaks_in(pair)
+    found = breaks_in(pair)
+    # What a model says follows its inputs: new numbers there are the drift that they make.
+    return [item for item in found if item.kind not in _NEW] if _kind(pair.name, known) == "score_drift" else found
 
 
 def _compare(pair: Pair, known: _Roles) -> list[Finding]:
@@ -275,8 +271,8 @@ def _told(breaks: Sequence[Break], others: Sequence[Finding]) -> list[Finding]:
         return [worst] if worst is not None else []
     first = max(breaks, key=lambda item: (item.share >= 1.0, item.certainty))
     loud: Severity = "critical" if first.share >= 0.2 else "warning"
-    told = [Finding(first.column, first.kind, loud, first.size, first.sentence)]
-    partial = first.kind == "new_nulls" or (first.kind == "renamed_category" and first.share < SMALL)
+    told = [Finding(first.column, first.kind, loud, first.size, first.sentence, upstream=True)]
+    partial = first.kind not in _WHOLE or (first.kind == "renamed_category" and first.share < SMALL)
     beside = [item for item in others if item.severity == "critical" and item.kind != "vanished_category"]
     return [*told, *beside[:1]] if partial else told
 

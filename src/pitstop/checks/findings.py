@@ -23,9 +23,13 @@ Kind = Literal[
     "unseen_categories",
     "vanished_category",
     "stuck_value",
+    "misspelt",
+    "new_values",
     "range",
+    "swapped_columns",
     "drift",
     "duplicates",
+    "stale_rows",
     "volume",
     "time_shift",
     "label_shift",
@@ -41,7 +45,8 @@ class Finding:
 
     `size` is 0 or more; its unit depends on `kind`: a share of rows (nulls, categories, stuck values, range,
     duplicates, columns: 1), a Kolmogorov-Smirnov or total-variation distance (drift, shifts), a factor (unit change,
-    volume), hours (time shift), a difference of the metric (performance).
+    volume), hours (time shift), a difference of the metric (performance). `upstream` marks what a pipeline does when it
+    breaks, and what the column or the rows never did in any stretch of the reference.
     """
 
     column: str
@@ -49,6 +54,7 @@ class Finding:
     severity: Severity
     size: float
     sentence: str
+    upstream: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Findings:
         return tuple(item for item in self.findings if SEVERITIES.index(item.severity) <= SEVERITIES.index(severity))
 
     def to_json(self) -> str:
-        """Return one JSON object: findings (column, kind, severity, size, sentence), rows of both tables, notes."""
+        """Return one JSON object: findings (with `upstream`), rows of both tables, notes."""
         document = {
             "findings": [
                 {
@@ -92,6 +98,7 @@ class Findings:
                     "severity": item.severity,
                     "size": canonical(float(item.size)),
                     "sentence": item.sentence,
+                    "upstream": item.upstream,
                 }
                 for item in self.findings
             ],

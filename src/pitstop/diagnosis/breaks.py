@@ -1,7 +1,8 @@
 """A fault of a pipeline, told apart from a change of the world, and named with its size and the way out.
 
-Six kinds are recognised: values that turned missing, another unit (a factor or an offset), a value that sticks, a
-renamed category, hours moved by a constant, and drift of none of these kinds, which is no fault. Evidence against
+Recognised are values that turned missing, another unit (a factor or an offset), a value that sticks, a renamed
+category, hours moved by a constant, misspelt or otherwise new values, columns that changed places, repeated rows and
+an old partition delivered again. Drift of none of these kinds is no fault. Evidence against
 chance is one condition; the other is that the column never behaved so in any stretch of the reference
 (`pitstop.diagnosis.natural`). Rows are bounded samples, which merge; exact rates come from profiles.
 """
@@ -12,7 +13,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-BreakKind = Literal["all_null", "new_nulls", "unit_change", "stuck_value", "renamed_category", "time_shift"]
+BreakKind = Literal[
+    "all_null",
+    "new_nulls",
+    "unit_change",
+    "stuck_value",
+    "renamed_category",
+    "time_shift",
+    "misspelt",
+    "unseen_categories",
+    "new_values",
+    "range",
+    "swapped_columns",
+    "duplicates",
+    "stale_rows",
+]
 
 # From this certainty on a fault is called one, and forbids a retrain; below it is a question to the pipeline's owner.
 SURE = 0.75
@@ -24,15 +39,23 @@ WAYS_OUT: dict[BreakKind, str] = {
     "stuck_value": "look for a sensor, job or default that no longer moves",
     "renamed_category": "map the new name to the old one",
     "time_shift": "read the times in the zone that the model was trained on",
+    "misspelt": "correct the words where they are entered or read",
+    "unseen_categories": "ask what the new values mean, and map or add them",
+    "new_values": "look where the new values come from: another unit, another column, a new code",
+    "range": "look where the new values come from: another unit, another column, a default",
+    "swapped_columns": "put the two columns back in their places where they are read",
+    "duplicates": "find the batch that was sent twice and take it out once",
+    "stale_rows": "ask for the partition that was meant",
 }
 
 
 @dataclass(frozen=True)
 class Break:
-    """One fault. `size`: a share of rows (nulls, stuck, renamed), a factor (1 for an offset), or hours (time shift).
+    """One fault; `column` is empty for the rows as such.
 
-    `share` is the part of the rows that it touches, 0 to 1. `certainty`, 0 to 1, says how unlike the reference's own
-    stretches it is; it ranks faults and is no probability. `sentence` says what happened, without the way out.
+    `size` is a share of rows, but for a unit change a factor (1 for an offset) and for a time shift hours. `share` is
+    the part of the rows that it touches, 0 to 1. `certainty`, 0 to 1, says how unlike the reference's own stretches it
+    is; it ranks faults and is no probability. `sentence` says what happened, without the way out.
     """
 
     column: str
