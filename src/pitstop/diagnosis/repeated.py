@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.diagnosis.breaks import Break
-from pitstop.diagnosis.natural import largest, stretches
+from pitstop.diagnosis.natural import MOST_STRETCHES, stretches
 from pitstop.diagnosis.wording import percent
 
 Words = NDArray[np.uint64]
@@ -15,17 +15,19 @@ LEAST_SHARE = 0.02
 # Where most rows of any stretch stand elsewhere too, rows are too alike for a repetition to say something.
 _ALIKE = 0.8
 _SAME = 0.9
+MUCH_LONGER = 1.2
 
 
 def find_repeated(reference: Words, current: Words) -> Break | None:
     """Return a fault where more rows repeat an earlier one of the same table than in any stretch of the reference.
 
-    Both are one hash of each row's content, in order of time.
+    Both are one hash of each row's content, in order of time. Chance repeats rows the more often the more there are, so
+    the stretches are as long as the current table; of a shorter reference nothing is told below half of the rows.
     """
     share = _repeats(current)
-    cuts = stretches(reference.size, current.size) or (slice(None),)
-    most = largest(_repeats, reference, cuts)
-    if share < max(2.0 * most, most + LEAST_SHARE):
+    most = max(_repeats(reference[first : first + current.size]) for first in _firsts(reference.size, current.size))
+    least = 0.5 if current.size > MUCH_LONGER * reference.size and most > 0.0 else LEAST_SHARE
+    if share < max(2.0 * most, most + least):
         return None
     sentence = (
         f"{percent(share)} of the rows repeat an earlier row in every column ({percent(most)} at most in any stretch "
@@ -57,6 +59,13 @@ def find_stale(reference: Words, current: Words) -> Break | None:
         "do): an old partition was delivered again."
     )
     return Break("", "stale_rows", share, share, 0.95, sentence[0].upper() + sentence[1:])
+
+
+def _firsts(rows: int, window: int) -> list[int]:
+    """Return where stretches of the window's length begin, overlapping where they must."""
+    if window >= rows:
+        return [0]
+    return [int(first) for first in np.linspace(0, rows - window, MOST_STRETCHES)]
 
 
 def _repeats(rows: Words) -> float:

@@ -50,9 +50,9 @@ def numeric_family(reference: Mapping[str, Floats], current: Mapping[str, Floats
 def find_swapped(family: Family, explained: Callable[[str], bool] = lambda _: False) -> list[Break]:
     """Return pairs of columns of which more rows look exchanged than in any stretch of the reference.
 
-    A row looks exchanged where the product of its values' shares in the *other's* reference is 1,000 times that in their
-    own (add-half smoothed, columns taken as independent), and each value alone is ten times likelier there. A pair is
-    told under its first column. `explained` says that another fault is known of a column, asked only where it matters.
+    A row looks exchanged where the product of its values' shares in the *other's* reference is 1,000 times that in
+    their own (add-half smoothed, columns taken as independent), and each value alone is ten times likelier there. A
+    pair is told under its first column. `explained` says that another fault is known of a column.
     """
     names = list(family.reference)[:MOST_COLUMNS]
     if any(side[name].size < FEWEST_ROWS for name in names for side in (family.reference, family.current)):
