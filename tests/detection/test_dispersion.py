@@ -78,3 +78,17 @@ def test_slow_waves_cost_more_than_noise() -> None:
         wave[t] = 0.6 * wave[t - 1] + 0.8 * noise[t]
     assert autocorrelation(noise) < 1.3
     assert 2.5 < autocorrelation(wave) < 5  # (1 + .6) / (1 - .6) = 4 in the limit of long blocks
+
+
+def test_windows_that_are_independent_cost_next_to_nothing_and_neighbours_their_full_price() -> None:
+    """A reference of 90 windows of one stream: noise is not taken for waves, and a correlation of .9 is not halved."""
+    rng = np.random.default_rng(3)
+    noise, close = [], []
+    for _ in range(60):
+        series = rng.standard_normal((90, 1))
+        noise.append(autocorrelation(series))
+        for t in range(1, 90):
+            series[t] = 0.9 * series[t - 1] + np.sqrt(0.19) * series[t]
+        close.append(autocorrelation(series))
+    assert np.median(noise) < 1.15
+    assert np.median(close) > 12  # (1 + .9) / (1 - .9) = 19 in truth

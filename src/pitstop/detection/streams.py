@@ -15,9 +15,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Direction = Literal["up", "down"]
 
-TOLERANCES = {"drift": 0.05, "score": 0.05, "error": 0.02, "quality": 0.01}
-"""Change, in mass or rate, that is not worth an alarm, by kind of stream (study: alarms.md, section 3)."""
-
 
 @dataclass(frozen=True)
 class Stream:

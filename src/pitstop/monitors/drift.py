@@ -13,7 +13,7 @@ from pitstop.statistics.distances import jensen_shannon_each
 from pitstop.statistics.histogram import Histogram
 
 # Mass that may move without mattering (methods study: tolerances inside the test).
-TOLERANCE = 0.05
+TOLERANCE = 0.02
 # The first and the last edge bound the reference's range, which quality watches.
 MARGINS = 2
 # Half of a family's budget is shared equally, so that an unimportant feature is still watched.

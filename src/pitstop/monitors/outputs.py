@@ -14,7 +14,7 @@ from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts
 from pitstop.monitors.drift import below
 from pitstop.statistics.distances import jensen_shannon
 
-TOLERANCE = 0.05
+TOLERANCE = 0.02
 SCORE, CLASSES = "score", "predicted_class"
 
 

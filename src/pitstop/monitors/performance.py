@@ -15,7 +15,7 @@ from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts
 
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 
 
 class Performance:
