@@ -1,4 +1,4 @@
-"""`pitstop log` and `pitstop labels`: hand rows over to a folder from which `pitstop run` takes them."""
+"""`pitstop log` and `pitstop labels`: hand rows over to a service, to a workspace, or to a folder for `pitstop run`."""
 
 from __future__ import annotations
 
@@ -6,36 +6,115 @@ import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from pitstop.errors import UnreadableTableError
+from pitstop.errors import IngestError, UnreadableTableError
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _MAGIC = ((b"PAR1", ".parquet"), (b"ARROW1", ".arrow"), (b"\xff\xff\xff\xff", ".arrow"))
+# Rows of one batch that goes to a service.
+PART_ROWS = 100_000
+_WORKSPACE = "fleet.sqlite"
 
-Folder = Annotated[Path, typer.Argument(help="The folder; `predictions` and `labels` in it are made as needed.")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A service (http://host:8900), a workspace, or a folder in which `predictions` and `labels` are made."
+    ),
+]
 Rows = Annotated[str, typer.Argument(help="A table: Parquet, CSV, Arrow, JSON lines; `-` reads standard input.")]
+Model = Annotated[str, typer.Option(help="The model, where a service or workspace has more than one.")]
+Key = Annotated[str, typer.Option(envvar="PITSTOP_KEY", help="An API key that may bring rows to the service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def log(folder: Folder, rows: Rows, *, as_json: AsJson = False) -> None:
-    """Append predictions to a folder, durably; the same rows again change nothing."""
-    from pitstop.client import Client  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
-
-    _said(Client(folder).log(_read(rows)), as_json=as_json)
+def log(target: Target, rows: Rows, *, model: Model = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Hand predictions over, durably; the same rows again change nothing."""
+    _hand_over("predictions", target, rows, model, key, as_json=as_json)
 
 
-def labels(folder: Folder, rows: Rows, *, as_json: AsJson = False) -> None:
-    """Append labels (id, label, time of the label) to a folder, durably; the same rows again change nothing."""
-    from pitstop.client import Client  # noqa: PLC0415 - as above
-
-    _said(Client(folder).labels(_read(rows)), as_json=as_json)
+def labels(target: Target, rows: Rows, *, model: Model = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Hand labels over (id, label, time of the label), durably; the same rows again change nothing."""
+    _hand_over("labels", target, rows, model, key, as_json=as_json)
 
 
-def _said(path: Path, *, as_json: bool) -> None:
-    print(json.dumps({"file": str(path)}) if as_json else f"Kept as {path}")
+def _hand_over(
+    kind: Literal["predictions", "labels"], target: str, name: str, model: str, key: str, *, as_json: bool
+) -> None:
+    from pitstop.client.folder import Client  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+
+    rows = _read(name)
+    if target.startswith(("http://", "https://")):
+        count = _post(kind, target, rows, model, key)
+    elif (Path(target) / _WORKSPACE).exists():
+        count = _spool(kind, Path(target), rows, model)
+    else:
+        client = Client(target)
+        path = client.log(rows) if kind == "predictions" else client.labels(rows)
+        print(json.dumps({"file": str(path)}) if as_json else f"Kept as {path}")
+        return
+    print(json.dumps({"rows": count}) if as_json else f"{count:,} {kind} are taken in")
+
+
+def _post(kind: str, address: str, rows: Any, model: str, key: str) -> int:
+    """Send rows to a service; raise `IngestError` for what it does not take."""
+    from pitstop.client.posting import Poster  # noqa: PLC0415 - as above
+
+    if not model:
+        msg = "a service needs to be told whose rows these are; add --model NAME"
+        raise IngestError(msg)
+    poster, count = Poster(address, key), 0
+    try:
+        for payload, name, rows_in_part in _parts(rows):
+            answer = poster.post(model, kind, payload, name=name)
+            if answer.outcome != "taken":
+                done = f"{count:,} rows are taken in; " if count else ""
+                msg = f"{answer.detail}; {done}run the command again when that is mended: no row is stored twice"
+                raise IngestError(msg)
+            count += rows_in_part
+    finally:
+        poster.close()
+    return count
+
+
+def _spool(kind: Literal["predictions", "labels"], workspace: Path, rows: Any, model: str) -> int:
+    """Put rows into a workspace's spool; its worker stores them now, or when it runs next."""
+    from pitstop.service.ingest.batch import Batch  # noqa: PLC0415 - as above
+    from pitstop.service.ingest.inbox import Inbox  # noqa: PLC0415 - as above
+    from pitstop.service.ingest.registered import RegisteredSpecs  # noqa: PLC0415 - as above
+    from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
+
+    with Workspace.open(workspace, create=False) as opened:
+        names = [item.name for item in opened.models()]
+    if not model and len(names) != 1:
+        msg = f"{workspace} has the models {', '.join(names) or '(none)'}; say whose rows these are with --model NAME"
+        raise IngestError(msg)
+    count = 0
+    with RegisteredSpecs(workspace) as specs, Inbox(workspace, specs) as inbox:
+        for payload, name, _ in _parts(rows):
+            count += inbox.accept_now(Batch(model or names[0], kind, "arrow", payload, name)).rows
+    return count
+
+
+def _parts(rows: Any) -> Any:
+    """Iterate over (Arrow stream, name, rows) of parts; a part's name is a digest of its rows."""
+    import io  # noqa: PLC0415 - as above
+
+    import pyarrow.ipc as pa_ipc  # noqa: PLC0415 - as above
+
+    from pitstop.client.folder import table_of  # noqa: PLC0415 - as above
+    from pitstop.records.sources import plain_strings  # noqa: PLC0415 - as above
+    from pitstop.store.digest import rows_digest  # noqa: PLC0415 - as above
+
+    table = plain_strings(table_of(rows))
+    for first in range(0, table.num_rows, PART_ROWS):
+        part = table.slice(first, PART_ROWS).combine_chunks()
+        sink = io.BytesIO()
+        with pa_ipc.new_stream(sink, part.schema) as stream:
+            stream.write_table(part)
+        yield sink.getvalue(), rows_digest(part), part.num_rows
 
 
 def _read(name: str) -> Any:

@@ -20,6 +20,7 @@ from pitstop.cli.journal_command import journal
 from pitstop.cli.log_command import labels, log
 from pitstop.cli.order_commands import challenger, release, retrain, rollback
 from pitstop.cli.power_command import power
+from pitstop.cli.quarantine_command import quarantine
 from pitstop.cli.replay_command import replay
 from pitstop.cli.run_command import run as run_due
 from pitstop.cli.selftest_command import selftest
@@ -64,6 +65,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "run": run_due,
         "log": log,
         "labels": labels,
+        "quarantine": quarantine,
         "challenger": challenger,
         "retrain": retrain,
         "release": release,

@@ -1,0 +1,69 @@
+"""`pitstop log`, `labels` and `quarantine` on a workspace and a service, from files and standard input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.faults.test_kills import free_port
+from tests.faults.victims import Victims, specs
+from tests.service.ingest.counted import SPEC, label_of, rows_of
+from typer.testing import CliRunner
+
+from pitstop.cli.main import app
+from pitstop.errors import IngestError
+from pitstop.service.ingest.drain import Drain
+from pitstop.service.workspace import Workspace
+from pitstop.store.home import Home
+from pitstop.store.intake import intakes
+
+
+def run(*words: str, given: str | None = None) -> str:
+    done = CliRunner().invoke(app, list(words), input=given, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_path: Path) -> None:
+    place, file = str(tmp_path / "w"), tmp_path / "rows.json"
+    with Workspace.open(place) as workspace:
+        workspace.register(SPEC, at=1)
+    file.write_text(json.dumps(rows_of(0, 5)), encoding="utf-8")
+    assert json.loads(run("log", place, str(file), "--json")) == {"rows": 5}
+    run("log", place, str(file), "--model", "m")
+    lines = "\n".join(json.dumps(label_of(number)) for number in range(3))
+    assert "3 labels are taken in" in run("labels", place, "-", given=lines)
+    run("log", place, "-", given=json.dumps([{"id": "odd"}]))
+    with Drain(tmp_path / "w", specs) as drain:
+        drain.run_dry()
+    assert "no column 'at'" in run("quarantine", "list", "--workspace", place)
+    assert b"odd" in run("quarantine", "show", "1", "--workspace", place).encode("utf-8", "replace")
+    run("quarantine", "discard", "1", "--workspace", place)
+    with Drain(tmp_path / "w", specs) as drain:
+        drain.run_dry()
+        intake = intakes(drain.home)["m"]
+    assert (intake.rows, intake.labels) == (5, 3)
+    assert "Nothing waits" in run("quarantine", "list", "--workspace", place)
+    assert json.loads(run("quarantine", "list", "--all", "--json", "--workspace", place))[0]["state"] == "discarded"
+
+
+def test_rows_go_to_a_service_and_its_refusal_is_told(tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "rows.json"
+    address = f"http://127.0.0.1:{port}"
+    file.write_text(json.dumps(rows_of(0, 5)), encoding="utf-8")
+    failed = CliRunner().invoke(app, ["log", address, str(file), "--model", "m"])
+    assert isinstance(failed.exception, IngestError)
+    assert "does not answer" in str(failed.exception)
+    with Victims() as victims:
+        victims.make("api", tmp_path / "w", port)
+        for _ in range(100):
+            done = CliRunner().invoke(app, ["log", address, str(file), "--model", "m"])
+            if done.exit_code == 0:
+                break
+        assert "5 predictions are taken in" in done.output
+        strange = CliRunner().invoke(app, ["log", address, str(file), "--model", "strange"])
+        assert "answers 404: no model 'strange'" in str(strange.exception)
+    with Drain(tmp_path / "w", specs) as drain:
+        drain.run_dry()
+    with Home.open(tmp_path / "w" / "records", read_only=True) as home:
+        assert intakes(home)["m"].rows == 5
