@@ -25,6 +25,8 @@ import pitstop
 from pitstop import errors
 from pitstop.records import spec
 from pitstop.registry import Registry
+from pitstop.service.api.table import OPERATIONS
+from pitstop.service.auth.actor import READERS
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 HEADER = "<!-- Written by scripts/reference.py from the code: change that, then run `make reference`. -->\n"
@@ -206,10 +208,32 @@ def command_page() -> Iterator[str]:
             yield "\n".join(["| | |", "|---|---|", *rows])
 
 
+def api_page() -> Iterator[str]:
+    """Return the page about the API of the service, from its table of operations."""
+    yield "# The service's API"
+    yield (
+        "Everything is JSON. Authorization: `Bearer KEY`, or a session. A refusal is `application/problem+json`. A "
+        "list is read part by part: `next` of one answer is `cursor` of the next request. A `POST` may carry an "
+        "`Idempotency-Key`. Each operation needs one of the roles that it names; an admin has them all. The document "
+        "with all schemas is `/openapi.json`."
+    )
+    for item in OPERATIONS:
+        yield f"## `{item.method} {item.path}`"
+        yield item.summary
+        roles = "any" if item.roles == READERS else ", ".join(sorted(item.roles))
+        yield f"Roles: {roles}. Answer: {item.status}."
+        for title, kind in (("Query", item.query), ("Body", item.body)):
+            fields = typing.get_type_hints(kind, include_extras=False) if kind is not None else {}
+            if fields:
+                names = [f"`{name}`" for name in fields]
+                yield f"{title}: {', '.join(names)}. {docstring(kind).split(chr(10) * 2)[0]}"
+
+
 BUILDERS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": command_page,
     "specification": specification,
     "python": python_page,
+    "api": api_page,
     "extensions": extension_page,
     "errors": error_page,
 }

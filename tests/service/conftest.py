@@ -23,6 +23,7 @@ from pitstop.service.auth.people import People
 from pitstop.service.jobs.board import Board, Job
 from pitstop.service.metrics import Timed
 from pitstop.service.settings import Settings
+from pitstop.service.site.routes import site_routes
 from pitstop.service.workspace import Workspace
 
 HERE = "http://127.0.0.1"
@@ -93,7 +94,7 @@ def opened(tmp_path: Path, loans_home: Path) -> Iterator[Opened]:
         clock: Callable[[], int] = lambda: found[0].now  # noqa: E731 - the test moves it
         credentials = Credentials(people, keys, clock=clock)
         service = Service(workspace, Shelf(workspace), people, keys, credentials, clock)  # type: ignore[arg-type]
-        pages = login_routes(people, credentials, settings, clock=clock)
+        pages = [*site_routes(workspace), *login_routes(people, credentials, settings, clock=clock)]
         app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
         found.append(Opened(workspace, people, keys, credentials, app))
         yield found[0]

@@ -102,6 +102,8 @@ async def test_a_role_is_asked_for_and_a_model_out_of_scope_is_not_there(workspa
         "admin": actor("admin"),
         "other": actor("operator", models=frozenset({"fraud"})),
     }
+    for name in ("churn", "fraud"):
+        workspace.register(SPEC.replace("churn", name), at=1)
     async with client(workspace, known) as http:
 
         async def status(who: str, path: str, method: str = "POST") -> int:

@@ -17,6 +17,7 @@ from pitstop.cli.evidence_command import evidence
 from pitstop.cli.home_command import home
 from pitstop.cli.init_command import init
 from pitstop.cli.journal_command import journal
+from pitstop.cli.key_command import key
 from pitstop.cli.log_command import labels, log
 from pitstop.cli.order_commands import challenger, release, retrain, rollback
 from pitstop.cli.power_command import power
@@ -62,6 +63,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     _BEGIN: {"demo": demo, "init": init, "check": check, "replay": replay, "backtest": backtest, "doctor": doctor},
     _LIVE: {
         "up": up,
+        "key": key,
         "run": run_due,
         "log": log,
         "labels": labels,

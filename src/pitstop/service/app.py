@@ -49,7 +49,8 @@ def create_app(
         exception_handlers={HTTPException: _refused, PitstopError: _failed, Exception: _broken},
     )
     inner.router.redirect_slashes = False
-    timed.inner = Guard(inner, inner.router.routes, authenticator or LocalUser(), settings, ingest)
+    known = workspace.knows
+    timed.inner = Guard(inner, inner.router.routes, authenticator or LocalUser(), settings, known, ingest)
     return timed
 
 

@@ -114,6 +114,11 @@ class Workspace:
             raise UnknownNameError(msg)
         return _registered(row)
 
+    def knows(self, name: str) -> bool:
+        """Return whether a model is registered under that name."""
+        with self.fleet.read() as connection:
+            return connection.execute(sa.select(_MODELS.c.name).where(_MODELS.c.name == name)).first() is not None
+
     def home(self, name: str) -> Path:
         """Return the folder of a model's home; it may not have been made yet. Raises `UnknownNameError`."""
         return self.model(name).home

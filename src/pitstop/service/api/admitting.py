@@ -34,7 +34,10 @@ def make_key(call: Call) -> shapes.MadeKey:
 
 
 def revoke_key(call: Call) -> None:
-    """Make a key worth nothing: one's own, or as an admin anybody's."""
+    """Make a key worth nothing: one's own, or as an admin anybody's. People do so, not keys."""
+    if call.actor.via == "key":
+        msg = "keys are ended by people, not by keys; log in"
+        raise AccessError(msg)
     own = {key.prefix for key in call.service.keys.all() if key.made_by == call.person}
     if "admin" not in call.actor.roles and call.path["prefix"] not in own:
         msg = f"there is no key {call.path['prefix'][:100]!r} of yours"

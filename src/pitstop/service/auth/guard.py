@@ -61,12 +61,16 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True)
 class Guard:
-    """The application as the server sees it. `ingest` is called for rows, past the router, for speed."""
+    """The application as the server sees it. `ingest` is called for rows, past the router, for speed.
+
+    `known` tells whether a model is registered.
+    """
 
     inner: App
     routes: list[BaseRoute]
     authenticator: Authenticator
     settings: Settings
+    known: Callable[[str], bool]
     ingest: App | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,7 +122,10 @@ class Guard:
             match, child = route.matches(scope)
             if match is Match.FULL:
                 roles = roles_for(child.get("endpoint"), method)
-                return _may(actor, roles, child.get("path_params", {}).get("model"))
+                model = child.get("path_params", {}).get("model")
+                if model is not None and not self.known(model):
+                    return _no_model(model)
+                return _may(actor, roles, model)
         # The router says 404 or 405, and nothing is called.
         return None
 
@@ -131,10 +138,14 @@ class Guard:
         return problem(401, detail, {"WWW-Authenticate": 'Bearer realm="pitstop"'})
 
 
+def _no_model(model: str) -> Response:
+    """Return the answer for a model that nobody registered, and word for word for one that the caller may not see."""
+    return problem(404, f"no model {model[:100]!r} is registered here; register it, or check the name")
+
+
 def _may(actor: Actor, roles: frozenset[str], model: str | None) -> Response | None:
     if model is not None and not actor.sees(model):
-        # The same answer as for a name that nobody registered.
-        return problem(404, f"no model {model[:100]!r} is registered here; see the list of models for those that are")
+        return _no_model(model)
     if not actor.may(roles):
         needed = ", ".join(sorted(roles)) or "nobody may"
         return problem(403, f"{actor.name} has the roles {', '.join(sorted(actor.roles))}; this needs: {needed}")
