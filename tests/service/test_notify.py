@@ -88,7 +88,10 @@ def test_each_change_of_an_incident_is_told_once_and_the_rest_with_the_digest(
     channels.add("bobs", "webhook", receiver.address, None, "bob", by="root", at=NOON)
     assert notice(workspace, "loans", NOON) == ()
     go_on(opened, loans, "2024-06-20")
-    kinds = [event.kind for event in notice(workspace, "loans", NOON)]
+    seen = [event.kind for event in notice(workspace, "loans", NOON)]
+    Courier(workspace, lambda: NOON).look()
+    kinds = [row.kind for row in rows(opened)]
+    assert seen == kinds
     assert kinds.count("incident.opened") == 1
     assert "decision" in kinds
     assert notice(workspace, "loans", NOON) == ()

@@ -65,7 +65,8 @@ async def test_each_operation_lets_exactly_its_roles_through(opened: Opened) -> 
             path = re.sub(r"\{(\w+)\}", lambda part: "loans" if part[1] == "model" else "nothing", item.path)
             for role, headers in keys.items():
                 answer = await http.request(item.method, path, headers=headers, json=[])
-                allowed = role in item.roles or role == "admin"
+                # Keys are ended by people only, whatever roles a key has.
+                allowed = (role in item.roles or role == "admin") and item.name != "revoke_key"
                 assert (answer.status_code != 403) == allowed, (item.name, role, answer.text)
 
 

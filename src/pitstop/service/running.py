@@ -94,8 +94,14 @@ def _after_job(workspace: Workspace, job: Job) -> None:
 
 
 def _changed(workspace: Workspace, model: str) -> None:
-    refresh(workspace, model)
-    notice(workspace, model, now())
+    """Bring pages and messages up to date beside whoever said something, who has waited for the journal already."""
+
+    def follow() -> None:
+        with suppress(PitstopError):
+            refresh(workspace, model)
+            notice(workspace, model, now())
+
+    threading.Thread(target=follow, name="changed", daemon=True).start()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -123,7 +123,7 @@ async def _called(item: Operation, service: Service, repeats: Repeats, request: 
     try:
         query = _query(item, request)
         body = msgspec.convert(_whole(msgspec.json.decode(raw)), item.body) if item.body is not None else None
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return problem(422, f"the request is not what was expected: {error}")
     call = Call(service, actor_of(request.scope), dict(request.path_params), query, body, request)
     key = request.headers.get(IDEMPOTENCY) if item.method == "POST" else None

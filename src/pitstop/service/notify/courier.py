@@ -35,6 +35,8 @@ _LONGEST_PAUSE = 3_600 * 1_000_000
 # A courier that dies while it sends has the message sent again after this long.
 _LEASE = 60 * 1_000_000
 _LOOK_SECONDS = 2.0
+# Statements on pages grow a journal between jobs; every home is looked at once in so many looks.
+_LOOKS_BETWEEN = 15
 _APPRISE_SECONDS = 45
 _DELIVERIES, _NOTICED = FLEET.tables["deliveries"], FLEET.tables["noticed"]
 _LOG = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ class Courier:
         self._clock = clock
         self._allowed = allowed
         self._seconds = seconds
+        self._sizes: dict[str, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
@@ -178,9 +181,24 @@ class Courier:
                     values = {"state": "sent", "said": "", "ended": at}
                 connection.execute(_DELIVERIES.update().where(_DELIVERIES.c.number == row.number).values(**values))
 
+    def look(self) -> None:
+        """Write down what is to be told of every model whose journal has grown, whoever made it grow."""
+        for model in self._workspace.models():
+            if not model.home.exists():
+                continue
+            with Home.open(model.home, read_only=True) as home:
+                size = home.journal_head().size
+            if self._sizes.get(model.name) != size:
+                notice(self._workspace, model.name, self._clock())
+                self._sizes[model.name] = size
+
     def _run(self) -> None:
+        looks = 0
         while not self._ended.wait(self._seconds):
             try:
+                if looks % _LOOKS_BETWEEN == 0:
+                    self.look()
+                looks += 1
                 self.step()
             except PitstopError:
                 # A full disk, say: what waits goes on waiting.
