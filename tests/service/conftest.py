@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -51,7 +52,7 @@ class Shelf:
     def __init__(self, workspace: Workspace) -> None:
         self.board = Board(workspace.fleet)
 
-    def submit(self, kind: str, model: str, arguments: dict[str, object], *, by: str, at: int, name: str = "") -> Job:
+    def submit(self, kind: str, model: str, arguments: Any, *, by: str, name: str = "", at: int = NOON) -> Job:
         known = name or f"{kind}-{len(self.board.jobs(limit=1_000))}"
         self.board.add(known, kind, model, arguments, by, at)
         return self.board.job(known)
@@ -93,8 +94,9 @@ def opened(tmp_path: Path, loans_home: Path) -> Iterator[Opened]:
         found: list[Opened] = []
         clock: Callable[[], int] = lambda: found[0].now  # noqa: E731 - the test moves it
         credentials = Credentials(people, keys, clock=clock)
-        service = Service(workspace, Shelf(workspace), people, keys, credentials, clock)  # type: ignore[arg-type]
-        pages = [*site_routes(workspace), *login_routes(people, credentials, settings, clock=clock)]
+        shelf: Any = Shelf(workspace)
+        service = Service(workspace, shelf, people, keys, credentials, clock)
+        pages = [*site_routes(workspace, shelf.submit), *login_routes(people, credentials, settings, clock=clock)]
         app = create_app(workspace, settings, service=service, authenticator=credentials, pages=pages)
         found.append(Opened(workspace, people, keys, credentials, app))
         yield found[0]

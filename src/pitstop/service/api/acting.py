@@ -17,7 +17,7 @@ from pitstop.records.spec import parse_spec
 from pitstop.service.api import reading, shapes
 from pitstop.service.api.operation import Call
 from pitstop.service.api.paging import Part, cursor_of, place_of
-from pitstop.service.auth.separation import require_not_author
+from pitstop.service.auth.separation import require_may_release, require_not_author
 from pitstop.service.jobs.board import Job
 from pitstop.service.workspace import Registered
 from pitstop.store.home import Home
@@ -98,9 +98,7 @@ def order(call: Call) -> shapes.JobShape:
             msg = f"{call.path['model']} has not begun; wait for its first tick"
             raise StoreError(msg)
         if asked.action == "release" and call.actor.via != "local":
-            for item in home.artifacts("release", call.path["model"]):
-                if item.content["stage"] == "shadow" and asked.version in {None, item.content["version"]}:
-                    require_not_author(home, call.path["model"], item.content["model"], call.person)
+            require_may_release(home, call.path["model"], asked.version, call.person)
     arguments = {
         "action": asked.action,
         "by": call.person,

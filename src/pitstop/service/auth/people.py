@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from pitstop.errors import AccessError, UnknownNameError
 from pitstop.service.auth import passwords
-from pitstop.service.auth.actor import ROLES, Actor
+from pitstop.service.auth.actor import LOCAL, ROLES, Actor
 from pitstop.service.auth.secrets import digest_of, new_secret
 from pitstop.service.fleet import FLEET, Fleet
 
@@ -161,7 +161,9 @@ def _insert(
     if not USER_NAME.match(name):
         msg = f"got the user name {name[:140]!r}; expected letters, digits and any of . _ @ + -, up to 128"
         raise AccessError(msg)
-    if connection.execute(sa.select(_USERS.c.name).where(_USERS.c.name == name)).first() is not None:
+    # The name of whoever uses the service on a loopback without a login, to whom fewer rules apply.
+    taken = connection.execute(sa.select(_USERS.c.name).where(_USERS.c.name == name)).first() is not None
+    if taken or name == LOCAL.name:
         msg = f"there is a user {name!r} already"
         raise AccessError(msg)
     row = {"name": name, "password": password, "subject": subject, "roles": json.dumps(sorted(_known(roles)))}

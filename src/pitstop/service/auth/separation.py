@@ -31,3 +31,10 @@ def require_not_author(home: Home, model: str, challenger: str, person: str) -> 
     if person in authors_of(home, model, challenger):
         msg = f"{person} ordered this model and may not let it through: the approver is not the author; ask another one"
         raise AccessError(msg)
+
+
+def require_may_release(home: Home, model: str, version: int | None, person: str) -> None:
+    """Raise `AccessError` where `person` ordered the version in shadow that is to be released (None: any of them)."""
+    for item in home.artifacts("release", model):
+        if item.content["stage"] == "shadow" and version in {None, item.content["version"]}:
+            require_not_author(home, model, item.content["model"], person)

@@ -17,6 +17,8 @@ from pitstop.integrations.serving import carry_out
 from pitstop.integrations.serving import run as run_due
 from pitstop.loop.orders import Order
 from pitstop.replays.walk import Progress
+from pitstop.service.auth.actor import LOCAL
+from pitstop.service.auth.separation import require_may_release
 from pitstop.service.jobs.rows import rows_of
 from pitstop.service.workspace import Registered, Workspace
 from pitstop.store.home import Home
@@ -53,6 +55,9 @@ def order(
     del workspace, progress
     with Home.open(model.home, read_only=True) as kept:
         given = [item for item in kept.artifacts("order", model.name) if item.content["observed"].get("job") == job]
+        # Asked again here, because this is where every way to order a release ends.
+        if not given and arguments["action"] == "release" and arguments["by"] != LOCAL.name:
+            require_may_release(kept, model.name, arguments.get("version"), arguments["by"])
     if given:
         return {"order": given[0].id, "already": True}
     asked = Order(
