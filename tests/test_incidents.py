@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.detection.streams import Finding, Stream
-from pitstop.incidents import ONSET_WINDOWS, QUIET_WINDOWS, Alarm, Incident, alarm_from, grouped
+from pitstop.incidents import (
+    ONSET_WINDOWS,
+    QUIET_WINDOWS,
+    REGRESSED_WINDOWS,
+    REPEAT_WINDOWS,
+    Alarm,
+    Incident,
+    alarm_from,
+    condition,
+    grouped,
+)
 
 
 def alarm(window: int, since: int, monitor: str = "error", **seen: Any) -> Alarm:
@@ -125,3 +135,35 @@ def test_the_id_digests_what_was_seen_and_not_how_sure_it_was() -> None:
     assert alarm(20, 15, observed=0.31).id != one.id
     assert alarm(21, 15).id != one.id
     assert dataclasses.asdict(alarm(20, 15)) == dataclasses.asdict(one)
+
+
+def stands(window: int, *alarms: Alarm) -> str:
+    """Return the condition of the newest incident."""
+    found = taken(*alarms)
+    return condition(found[-1], {item.id: item for item in alarms}, found, window)
+
+
+def test_an_incident_is_new_then_ongoing_then_recovered() -> None:
+    first = alarm(20, 15)
+    assert stands(20, first) == "new"
+    assert stands(20 + REPEAT_WINDOWS + 1, first) == "ongoing"
+    assert stands(20 + QUIET_WINDOWS + 1, first) == "recovered"
+
+
+def test_it_escalates_only_where_the_change_has_surely_grown() -> None:
+    first = alarm(20, 15)  # a size of .1
+    grown = alarm(30, 18, observed=0.5, low=0.2, high=0.4)
+    assert stands(30, first, grown) == "escalating"
+    assert stands(30, first, alarm(30, 18, observed=0.5, low=0.05, high=0.5)) == "ongoing"
+    assert stands(30, first, alarm(30, 18, "drift:x", observed=0.5, low=0.2, high=0.4)) == "ongoing"
+    # It has shrunk again.
+    assert stands(36, first, grown, alarm(36, 20, low=0.01)) == "ongoing"
+
+
+def test_what_comes_back_after_it_recovered_has_regressed() -> None:
+    first, back = alarm(20, 15), 20 + QUIET_WINDOWS + 10
+    assert stands(back, first, alarm(back, back - 2)) == "regressed"
+    assert stands(back, first, alarm(back, back - 2, "drift:x")) == "new"
+    assert stands(back, first, alarm(back, back - 2, observed=0.1, low=-0.2, high=-0.05)) == "new"
+    late = 20 + REGRESSED_WINDOWS + 1
+    assert stands(late, first, alarm(late, late - 2)) == "new"

@@ -7,8 +7,9 @@ monitor, because linking by monitor joins everything to one endless incident in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pitstop.detection.streams import Finding
 from pitstop.records.identity import artifact_id
@@ -20,6 +21,10 @@ QUIET_WINDOWS = 28
 # A change that stays crosses its threshold again every few windows; it is told again after this many, once a week by
 # days, soon enough for its incident to stay open.
 REPEAT_WINDOWS = 7
+# What comes back within so many windows after it recovered is the same trouble again, not another one.
+REGRESSED_WINDOWS = 90
+
+Condition = Literal["new", "ongoing", "escalating", "regressed", "recovered"]
 
 
 @dataclass(frozen=True)
@@ -161,3 +166,39 @@ def grouped(incidents: Iterable[Incident], alarm: Alarm) -> tuple[tuple[Incident
         monitors=tuple(dict.fromkeys((*nearest.monitors, alarm.monitor))),
     )
     return tuple(grown if incident.id == grown.id else incident for incident in known), grown, False
+
+
+def condition(incident: Incident, alarms: Mapping[str, Alarm], incidents: Iterable[Incident], window: int) -> Condition:
+    """Return how an incident stands at the end of `window`; the first that applies of what follows.
+
+    recovered: no alarm for `QUIET_WINDOWS`. escalating: the newest alarm of a monitor is surely larger than its first
+    was when it was told (its 95% interval lies beyond that size, same indicator, direction and baseline). regressed: a
+    monitor alarms in the same direction as in an earlier incident that had recovered, at most `REGRESSED_WINDOWS`
+    after that one's last alarm. new: opened within `REPEAT_WINDOWS`. Else ongoing. `alarms` by id, of all `incidents`.
+    """
+    if not incident.is_open(window):
+        return "recovered"
+    own = [alarms[name] for name in incident.alarms]
+    if any(_grown(alarm, own) for alarm in own):
+        return "escalating"
+    told = {(alarm.monitor, alarm.size > 0) for alarm in own}
+    for other in incidents:
+        quiet = incident.opened - other.last
+        if other.id != incident.id and QUIET_WINDOWS < quiet <= REGRESSED_WINDOWS:
+            before = {(alarms[name].monitor, alarms[name].size > 0) for name in other.alarms}
+            if told & before:
+                return "regressed"
+    return "new" if window - incident.opened <= REPEAT_WINDOWS else "ongoing"
+
+
+def _grown(newest: Alarm, alarms: Iterable[Alarm]) -> bool:
+    """Whether an alarm is the newest of its monitor, and surely larger than the first of the same change."""
+    of_monitor = [alarm for alarm in alarms if alarm.monitor == newest.monitor]
+    same = [
+        alarm
+        for alarm in of_monitor
+        if (alarm.indicator, alarm.caused_by, alarm.size > 0) == (newest.indicator, newest.caused_by, newest.size > 0)
+    ]
+    first = min(same, key=lambda alarm: alarm.window)
+    least = newest.low if newest.size > 0 else -newest.high
+    return newest.window == max(alarm.window for alarm in of_monitor) and least > abs(first.size)

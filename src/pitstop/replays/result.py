@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pitstop.diagnosis.breaks import SURE
-from pitstop.incidents import Alarm, Incident
+from pitstop.incidents import Alarm, Incident, condition
 from pitstop.loop.loop import Loop
 from pitstop.replays.distributions import most_moved, moved
 from pitstop.replays.hindsight import METRICS, Hindsight
@@ -89,6 +89,7 @@ def conclude(loop: Loop, hindsight: Hindsight, *, started: str, note: str) -> Re
                 "id": incident.id,
                 "at": calendar.name_instant(incident.at),
                 "since": calendar.name_window(incident.since),
+                "condition": condition(incident, loop.alarms, loop.incidents, loop.window - 1),
                 "cause": loop.causes[incident.id].sentence,
                 "alarms": list(incident.alarms),
             }
