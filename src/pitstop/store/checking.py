@@ -29,6 +29,8 @@ _KEPT = (_ARTIFACTS.c.number, _ARTIFACTS.c.model, _ARTIFACTS.c.id, _ARTIFACTS.c.
 _IN_ORDER = sa.select(*_KEPT).order_by(_ARTIFACTS.c.number)
 _BY_ID = sa.select(*_KEPT).where(_ARTIFACTS.c.model == sa.bindparam("m"), _ARTIFACTS.c.id == sa.bindparam("i"))
 _ROWS_KINDS = frozenset({"predictions", "labels"})
+# Records of what became of segments: rows taken out, put together with others, or no longer kept.
+_REWRITES = frozenset({"erasure", "compaction", "retention"})
 
 
 def check_home(
@@ -119,8 +121,8 @@ class _Contents:
         self._matched += 1
         if content_digest(content) != digest:
             self._say(sequence, f"{name} was changed after entry {sequence} recorded it")
-        elif kind == "erasure":
-            self._erase(model, json.loads(content))
+        elif kind in _REWRITES:
+            self._erase(model, json.loads(content), erased=kind == "erasure")
         elif '"sealed_for":' in content and json.loads(content).get("sealed_for") not in self._sealed:
             self.erased += 1
 
@@ -170,14 +172,14 @@ class _Contents:
                 self._say(number, f"the rows of {row.id} were changed: their digest does not fit")
         return self._faults[before:]
 
-    def _erase(self, model: str, content: Mapping[str, Any]) -> None:
-        """Follow an erasure on record: from here on a segment has another digest, or none."""
+    def _erase(self, model: str, content: Mapping[str, Any], *, erased: bool) -> None:
+        """Follow an erasure, compaction or retention on record: a segment has another digest from here on, or none."""
         for segment in content["segments"]:
             key = (model, segment["id"])
             sequence, digest = self._expected.get(key, (-1, ""))
             if digest == segment["before"]:
                 self._expected[key] = (sequence, segment["after"])
-                self.erased += 1
+                self.erased += int(erased)
 
     def _say(self, sequence: int, what: str) -> None:
         self._faults.append(Fault("content", sequence, sequence, f"content: {what}"))

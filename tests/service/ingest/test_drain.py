@@ -202,3 +202,30 @@ def test_many_small_groups_keep_few_runs_and_every_label_finds_its_row(
         files = sorted(path.name for path in (workspace / "records" / "joins").iterdir())
         assert len(files) <= 2 * 2 * 4
         assert sum(segment.rows for segment in drain.home.segments("labels", "m")) == 1_400
+
+
+def test_small_segments_are_put_together_and_nothing_else_changes(
+    workspace: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
+) -> None:
+    with Inbox(workspace, specs) as inbox, inbox.drain() as drain:
+        for first in range(0, 1_200, 20):
+            # All of one day, in many small batches, their labels one after the other and corrected.
+            put(inbox, "predictions", rows_of(first, 20, per_day=5_000))
+            put(inbox, "labels", [label_of(n) for n in range(first, first + 20)])
+            drain.step()
+        before = [drain.home.read_segments(kind, "m").to_pylist() for kind in ("predictions", "labels")]
+        assert len(drain.home.segments("predictions", "m")) == 60
+        while drain.tidy():
+            pass
+        assert [len(drain.home.segments(kind, "m")) for kind in ("predictions", "labels")] == [1, 1]
+        assert [drain.home.read_segments(kind, "m").to_pylist() for kind in ("predictions", "labels")] == before
+        check_counts(drain.home, spec)
+        for first in range(1_200, 1_240, 4):
+            put(inbox, "predictions", rows_of(first, 4, per_day=5_000))
+            drain.step()
+        assert not drain.tidy()  # ten more are few
+        check_counts(drain.home, spec)
+    with Home.open(workspace / "records") as home:
+        assert not home.verify(rows=True).faults
+        files = [path for path in (workspace / "records" / "segments").rglob("*") if path.is_file()]
+        assert len(files) == len(home.segments("predictions", "m")) + len(home.segments("labels", "m"))

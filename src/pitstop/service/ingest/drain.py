@@ -24,6 +24,7 @@ from pitstop.service.ingest.formats import json_rows, read_batch, table_of_rows
 from pitstop.service.ingest.label_rows import label_rows
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store import intake as kept
+from pitstop.store.compaction import compact, crowded
 from pitstop.store.home import Home
 from pitstop.store.intake import Quarantined
 from pitstop.store.segments import joined
@@ -107,6 +108,10 @@ class Drain:
         self._stored.update(group.ends)
         self._remove(over)
         return Step(done.batches, done.repeated, done.quarantined, moved)
+
+    def tidy(self) -> bool:
+        """Put small segments together in the most crowded window; return whether there was something to do."""
+        return any(compact(self.home, *window) for window in crowded(self.home))
 
     def _committed(self, group: _Group) -> Step:
         try:

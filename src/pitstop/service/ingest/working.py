@@ -13,6 +13,7 @@ from pitstop.service.ingest.drain import Drain
 PAUSE = 0.5
 # After a failure; the disk is looked at again.
 PAUSE_AFTER_FAILURE = 2.0
+TIDY_AFTER = 16
 
 
 class Working:
@@ -48,8 +49,15 @@ class Working:
                 self._stop.wait(self._again)
 
     def _work(self, drain: Drain) -> None:
+        steps = 0
         while not self._stop.is_set():
             done = drain.step()
             self.problem = ""
+            steps += 1 if done.bytes else 0
             if not done.bytes:
                 self._stop.wait(self._pause)
+            if steps >= TIDY_AFTER:
+                # Each step that stored something left a segment or more.
+                steps = 0
+                while not self._stop.is_set() and drain.tidy():
+                    pass
