@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "incident": "an incident as it was opened",
         "incident-growth": "how an incident stands after a later alarm",
         "disposition": "what a person found out about an alarm or an incident",
+        "quarantine": "rows from a broken pipeline that no model is trained on, and since when",
         "decision": "what the retraining policy decided, with what it weighed",
         "challenger": "a model that is trained, with its recipe and the digest of its training rows",
         "failure": "a fit that gave no model",

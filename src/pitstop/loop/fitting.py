@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.errors import EmptyTableError, TrainingError
+from pitstop.incidents import Alarm, Incident
 from pitstop.loop.kept import Kept, keep_failure
 from pitstop.loop.models import Models, Predictions
+from pitstop.loop.quarantine import Break, breaks_of, keep_quarantine
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
-from pitstop.retraining.trainer import Challenger, parse_recipe, trainer_of
+from pitstop.retraining.trainer import Challenger, Recipe, parse_recipe, trainer_of
 
 Ints = NDArray[np.int64]
 
@@ -31,6 +35,7 @@ class Fitting:
         self.candidates: dict[int, Challenger] = {}
         self.digests: dict[str, str] = {}
         self.fit_rows: dict[int, int] = {}
+        self.breaks: tuple[Break, ...] = ()
 
     def require_labels(self, as_of: int) -> None:
         """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
@@ -43,8 +48,22 @@ class Fitting:
 
     def _training_rows(self, as_of: int, recipe: str = "") -> Ints:
         """Return the rows of a recipe (empty: the policy's)."""
-        chosen = parse_recipe(recipe or self.spec.policy.recipe)
+        chosen = self._recipe(recipe)
         return np.flatnonzero(chosen.mask(self.log.at, self.log.label_at, self.calendar, as_of))
+
+    def _recipe(self, name: str = "") -> Recipe:
+        """Return a recipe (empty: the policy's), without the rows of a broken pipeline."""
+        spans = tuple(broken.span(self.calendar) for broken in self.breaks)
+        return parse_recipe(name or self.spec.policy.recipe, spans)
+
+    def quarantine(self, incidents: Sequence[Incident], alarms: Mapping[str, Alarm], window: int) -> list[Kept]:
+        """Leave out what came through a broken pipeline, from now on; return a record of each break that is new."""
+        if not self.spec.policy.quarantine:
+            return []
+        known = {broken.incident for broken in self.breaks}
+        self.breaks = breaks_of(incidents, alarms, window)
+        at = self.calendar.window_start(window)
+        return [keep_quarantine(item, at, self.calendar) for item in self.breaks if item.incident not in known]
 
     def _ask(self, number: int, as_of: int, chain: str, recipe: str = "") -> Kept:
         """Have the candidate of a period fitted in the background, by a recipe (empty: the policy's)."""
@@ -58,7 +77,7 @@ class Fitting:
     def _challenge(self, as_of: int, chain: str, rows: int, recipe: str = "") -> Challenger:
         return Challenger.of(
             at=as_of,
-            recipe=parse_recipe(recipe or self.spec.policy.recipe),
+            recipe=self._recipe(recipe),
             rows=rows,
             rows_digest=artifact_id("rows", chain),
             trainer=trainer_of(self.spec.trainer),

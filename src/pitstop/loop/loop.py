@@ -200,8 +200,9 @@ class Loop:
     def _open_period(self, window: int, as_of: int) -> list[Kept]:
         period = self.calendar.period_at(as_of)
         standing = tuple(incident.id for incident in self.incidents if incident.is_open(window))
+        kept = self.upkeep.quarantine(self.incidents, self.alarms, window)
         change = self.upkeep.open_period(period, as_of, self.chain, standing)
-        kept = list(change.kept)
+        kept += change.kept
         self.decisions = (*self.decisions, *change.decisions)
         kept += appraise(self.books, self.models, self.upkeep.timeline.releases, period - 1, as_of)
         kept += self.books.fits(as_of, window, change.kept)

@@ -20,6 +20,7 @@ from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, row_losses
 from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision, keep_failure
 from pitstop.loop.models import Models, Predictions
+from pitstop.loop.quarantine import Break
 from pitstop.loop.releasing import SHADOW_PERIODS, Releasing
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
@@ -179,7 +180,9 @@ class Upkeep(Releasing):
         """Return the decision under `[limits]`: cool-down and budget."""
         limits = self._restraint
         since = now - self.released_at[-1] if self.released_at else None
-        return held_back(decision, limits.why_not(since, self._spent(as_of), costs.release + costs.fit))
+        broken = [item.why_not(self.calendar) for item in self.breaks if item.standing]
+        why = limits.why_not(since, self._spent(as_of), costs.release + costs.fit)
+        return held_back(decision, broken[0] if broken else why)
 
     @property
     def _restraint(self) -> Restraint:
@@ -307,6 +310,7 @@ class Upkeep(Releasing):
             "released_at": list(self.released_at),
             "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
             "duels": [duel.to_state() for duel in self.duels],
+            "breaks": [item.to_state() for item in self.breaks],
             "held": None if self.held is None else self.held.to_state(),
         }
 
@@ -322,6 +326,7 @@ class Upkeep(Releasing):
         test = state["recipe_test"]
         self.recipe_test = None if test is None else PairedTest.from_state(test)
         self.duels = tuple(Duel.from_state(item) for item in state["duels"])
+        self.breaks = tuple(Break.from_state(item) for item in state.get("breaks", ()))
         self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return

@@ -25,6 +25,7 @@ _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("costs", "review_per_row", 0.0),
     ("costs", "label_per_row", 0.0),
     ("costs", "people_per_period", 0.0),
+    ("policy", "quarantine", False),
 )
 
 
@@ -158,7 +159,8 @@ class PolicySection:
     """`[policy]`: who decides when to retrain, and on which history (`all`, or `last_6` for six periods).
 
     `alpha` bounds the probability of promoting a challenger that is not better. `agreement` is the largest share of
-    rows on which a refitted challenger may decide differently from the tested one and still inherit its proof.
+    rows on which a refitted challenger may decide differently from the tested one and still inherit its proof. With
+    `quarantine` rows from a broken pipeline are left out of training, and nothing is retrained while it is broken.
     """
 
     name: str = "shadow_plan"
@@ -166,6 +168,7 @@ class PolicySection:
     alpha: float = 0.05
     agreement: float = 0.15
     fit_every: int = 1
+    quarantine: bool = False
 
 
 @dataclass(frozen=True)

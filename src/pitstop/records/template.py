@@ -188,6 +188,8 @@ def _policy(spec: ModelSpec) -> list[str]:
         f"agreement = {policy.agreement!r}",
         "# A candidate is fitted every so many periods.",
         f"fit_every = {policy.fit_every}",
+        "# Whether rows from a broken pipeline are left out of training, and nothing is retrained while it is broken.",
+        f"quarantine = {'true' if policy.quarantine else 'false'}",
     ]
 
 

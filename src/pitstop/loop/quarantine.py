@@ -1,0 +1,83 @@
+"""Broken data: which rows no candidate may learn from, and when to mend a pipeline instead of retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from pitstop.incidents import REPEAT_WINDOWS, Alarm, Incident
+from pitstop.loop.kept import Kept
+from pitstop.records.calendar import Calendar
+from pitstop.records.identity import artifact_id
+
+# What has been so for this many windows is not broken any more: it is how the data are now, and is to be learnt.
+MOST_WINDOWS = 28
+
+
+@dataclass(frozen=True)
+class Break:
+    """Rows predicted in windows `first` to `last` (included) came through a broken pipeline.
+
+    `incident` is what saw it, `columns` are those that broke, `said` is the first alarm in words, and `standing` says
+    whether it still goes on.
+    """
+
+    incident: str
+    columns: tuple[str, ...]
+    first: int
+    last: int
+    said: str
+    standing: bool
+
+    def span(self, calendar: Calendar) -> tuple[int, int]:
+        """Return the instants of prediction that are left out, half open."""
+        return calendar.window_start(self.first), calendar.window_start(self.last + 1)
+
+    def why_not(self, calendar: Calendar) -> str:
+        """Return why nothing is to be retrained while it stands."""
+        since = calendar.name_instant(calendar.window_start(self.first))
+        return f"data are broken since {since} ({self.said}); mend that upstream first"
+
+    def to_state(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return what `to_state` described."""
+        return cls(**{**state, "columns": tuple(state["columns"])})
+
+
+def breaks_of(incidents: Sequence[Incident], alarms: Mapping[str, Alarm], window: int) -> tuple[Break, ...]:
+    """Return the breaks known at the opening of `window`.
+
+    A break is an incident with a quality alarm that came within one window, as pipelines break; drift comes slower and
+    is to be learnt. It goes on until a week has passed since the incident's last alarm, but for
+    `MOST_WINDOWS` at most.
+    """
+    found = []
+    for incident in incidents:
+        fast = [alarms[name] for name in incident.alarms if alarms[name].fast and alarms[name].kind == "quality"]
+        if not fast:
+            continue
+        first = min(alarm.since for alarm in fast)
+        # An alarm that goes on is told again after a week; without one it is over, at a day that nobody saw.
+        end = min(incident.last + REPEAT_WINDOWS, first + MOST_WINDOWS - 1)
+        columns = tuple(dict.fromkeys(alarm.column for alarm in fast if alarm.column))
+        found.append(
+            Break(incident.id, columns, first, min(end, window - 1), fast[0].sentence, standing=window - 1 <= end)
+        )
+    return tuple(found)
+
+
+def keep_quarantine(broken: Break, at: int, calendar: Calendar) -> Kept:
+    """Return the one record of a break: from when on rows are left out of training, and why."""
+    content = {
+        "incident": broken.incident,
+        "columns": list(broken.columns),
+        "from": calendar.name_instant(calendar.window_start(broken.first)),
+        "reason": broken.said,
+        "most_windows": MOST_WINDOWS,
+    }
+    return Kept("quarantine", artifact_id("quarantine", {**content, "at": at}), at, (broken.incident,), content)
