@@ -46,6 +46,7 @@ def test_it_serves_the_report_until_it_is_stopped(
     pitstop: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
     answers: list[tuple[int, bytes]] = []
+    monkeypatch.setattr(demo_command, "has_pages", lambda: False)
 
     def visit(said: str, *, err: bool) -> None:
         """Take the place of the announcement: read the page there as a browser would, then end the command."""
@@ -67,6 +68,26 @@ def test_it_serves_the_report_until_it_is_stopped(
     assert ran.code == 0, ran.err
     assert answers == [(200, (home / "report.html").read_bytes())]
     assert ran.document["model"] == "loans", "nothing but the JSON on the standard output"
+
+
+def test_it_serves_the_pages_where_what_serves_them_is_installed(
+    pitstop: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = pytest.importorskip("pitstop.service.running", reason="the extra `server` is not installed")
+    from pitstop.service.site import summaries  # noqa: PLC0415 - needs the extra
+
+    seen: list[tuple[list[str], int, int]] = []
+
+    def serve(workspace: Any, settings: Any, say: Any) -> None:
+        say("Serving")
+        with workspace.fleet.read() as connection:
+            found = summaries.totals(connection)["models"]
+        seen.append(([item.name for item in workspace.models()], settings.port, found))
+
+    monkeypatch.setattr(running, "serve", serve)
+    ran = pitstop("demo", "--port", "0", "--home", home)
+    assert ran.code == 0, ran.err
+    assert seen == [(["loans"], 0, 1)]
 
 
 def test_a_taken_port_is_refused_before_the_work(pitstop: Callable[..., Any], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ PAGES = (
     "/evidence",
 )
 # What acts waits for a fit.
-PATIENCE = 60_000
+PATIENCE = 240_000
 
 
 @contextmanager

@@ -39,13 +39,16 @@ def demo(
     from pitstop.replays.replay import replay  # noqa: PLC0415 - as above
     from pitstop.service.pages import page_server, serve  # noqa: PLC0415 - as above
 
-    served = importlib.util.find_spec("starlette") is not None and importlib.util.find_spec("uvicorn") is not None
+    pages = not no_serve and has_pages()
 
     spec = parse_spec(hotel_bookings_spec())
     page = home / REPORT
     with ExitStack() as stack:
         # Before the work: a port that is taken should not be found out after it.
-        server = None if no_serve or served else stack.enter_context(page_server(page, port))
+        server = None if no_serve else stack.enter_context(page_server(page, port))
+        if server is not None and pages:
+            server.server_close()
+            server = None
         with progress_bar("Replaying bookings") as report:
             note = hotel_bookings_notice().strip()
             result = replay(hotel_bookings_path(), spec, home=home, progress=report, note=note)
@@ -56,11 +59,16 @@ def demo(
             write_evidence(home, spec.model.name, pack)
         if not as_json:
             typer.echo(f"Evidence pack: {pack / 'index.html'} (check it: pitstop evidence verify {pack})")
-        if served and not no_serve:
+        if pages:
             _serve_pages(home, port)
         elif server is not None:
             # On the error stream: with --json the standard output is one object and nothing else.
             serve(server, lambda address: typer.echo(f"Serving the report at {address} (Ctrl-C ends)", err=True))
+
+
+def has_pages() -> bool:
+    """Return whether what serves the pages is installed (the extra `server`)."""
+    return all(importlib.util.find_spec(name) is not None for name in ("starlette", "uvicorn", "jinja2", "dbos"))
 
 
 def _serve_pages(home: Path, port: int | None) -> None:
