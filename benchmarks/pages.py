@@ -1,8 +1,8 @@
 """The pages with 500 models, two years of days and 5,000 incidents: server time, weight, first paint.
 
 The fleet is made by `pages_fleet`: summaries of the shape that the demo's have, for 500 models of one home that holds
-signals and profiles of each. The service answers on the loopback address, as in use; its time
-is judged by processor time, which a busy machine does not stretch, and the clock stands beside it; first paint is Chromium's own.
+signals and profiles of each. The service answers on the loopback address, as in use. Its time is
+judged by the processor, which a busy machine does not stretch, and the clock stands beside it; paint is Chromium's own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def run(quick: bool, data: Path | None) -> Result:  # noqa: ARG001 - the frame's
                 "pages.1a",
                 slowest,
                 150.0,
-                text="milliseconds of the slowest page, median, in processor time of server and client",
+                text="processor milliseconds of the slowest page, median",
             ),
             Bar("pages.1b", max(paints) if paints else None, 1_000.0, text="milliseconds to the first paint, median"),
             Bar("pages.1c", heaviest, 250.0, text="kilobytes of the heaviest page, compressed, assets and all"),
