@@ -50,7 +50,7 @@ def charts(site: Site, request: Request, model: str, name: str) -> Iterator[Pict
         return
     if name in ("weighing", "policies"):
         document = site.document(model, "releases")
-        yield figures.weighing(document)
+        yield figures.weighing(document, site.document(model, "model")["marks"])
         yield figures.policies(document)
         return
     document = site.document(model, "model")

@@ -15,6 +15,8 @@ from pitstop.report.pictured import Pictured
 from pitstop.report.tables import Column
 
 Document = Mapping[str, Any]
+# With fewer of its labels a period is told as not settled.
+MATURE = 0.9
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 METRIC_NAMES = {"roc_auc": "AUC", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 METRIC_NAMES["mae"] = "mean absolute error"
@@ -37,7 +39,11 @@ def performance(document: Document, metric: str, first: int, last: int) -> Pictu
         unit=name,
         lines=(Line("realised", "realised", realised), Line("estimated", "estimated", estimated)),
         labels=tuple((at[item["period"]], item["name"]) for item in periods),
-        band=tuple((at[item["period"]], found["low"], found["high"]) for item, found in stands),
+        # A withdrawn estimate is a gap: the band must not lead across it.
+        band=tuple(
+            (at[item["period"]], values.get(item["period"], {}).get("low"), values.get(item["period"], {}).get("high"))
+            for item in periods
+        ),
         withheld=_joined(withheld),
         marks=tuple(float(mark["at"]) for mark in document["marks"] if first <= mark["period"] <= last),
         events=flags(document, periods),
@@ -102,8 +108,8 @@ def letter(place: int) -> str:
     return (LETTERS[head - 1] if head else "") + LETTERS[tail]
 
 
-def weighing(document: Document) -> Pictured:
-    """Return what waiting and stopping were expected to cost at each decision."""
+def weighing(document: Document, marks: Sequence[Document]) -> Pictured:
+    """Return what waiting and stopping were expected to cost at each decision, and the releases of `marks`."""
     found = [item for item in reversed(document["decisions"]) if item["wait"] is not None and item["stop"] is not None]
     currency = document["currency"]
     title = "What waiting costs against what a stop costs"
@@ -124,7 +130,7 @@ def weighing(document: Document) -> Pictured:
             Line("stop", "realised", tuple((float(item["at"]), item["stop"]) for item in found)),
         ),
         labels=tuple((float(item["at"]), item["when"]) for item in found),
-        marks=tuple(float(item["at"]) for item in found if item["action"] == "retrain"),
+        marks=tuple(float(mark["at"]) for mark in marks),
     )
     return Pictured(
         name="weighing",
@@ -268,6 +274,8 @@ def _joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], 
 
 def _performance_sentence(periods: Sequence[Document], metric: str) -> str:
     known = [(item["name"], item["realised"][metric]) for item in periods if item["realised"].get(metric) is not None]
+    share = next((item["labelled"] / item["rows"] for item in reversed(periods) if item["labelled"]), 1.0)
+    early = f", where {formats.percent(share)} of the labels have come" if share < MATURE else ""
     if not known:
         return "No label has come yet for these periods."
     worst, best = (pick(known, key=lambda item: item[1]) for pick in (min, max))
@@ -276,5 +284,6 @@ def _performance_sentence(periods: Sequence[Document], metric: str) -> str:
     name = METRIC_NAMES[metric]
     return (
         f"Realised {name} was lowest in {worst[0]} ({formats.metric(worst[1])}), "
-        f"highest in {best[0]} ({formats.metric(best[1])}), and {formats.metric(known[-1][1])} in {known[-1][0]}."
+        f"highest in {best[0]} ({formats.metric(best[1])}), "
+        f"and {formats.metric(known[-1][1])} in {known[-1][0]}{early}."
     )

@@ -111,7 +111,7 @@ def releases_page(site: Site, request: Request) -> HTMLResponse:
         value = site.document(card["model"], "value")
         return {
             "document": document,
-            "weighing": figures.weighing(document),
+            "weighing": figures.weighing(document, site.document(card["model"], "model")["marks"]),
             "policies": figures.policies(document),
             "earned": {item["id"]: item for item in value["releases"]},
             "can_order": may(request, "data_scientist", "operator"),

@@ -115,6 +115,7 @@ def _told(
         "since_instant": calendar.window_start(content["since"]),
         "suspects": [] if volume_only else list(cause["suspects"]),
         "split": None if volume_only or split is None else {**split, **{k: cause[k] for k in ("x_share", "yx_share")}},
+        "breaks": [dict(item) for item in cause.get("breaks", ())],
         "pairs": [] if volume_only else pairs,
         "alarm_rows": [
             {
