@@ -63,6 +63,19 @@ def test_gathering_again_replaces_everything_of_a_model_and_nothing_of_others(fl
         assert summaries.totals(connection) == {"models": 2, "open": 2, "waiting": 0, "clocks": 0}
 
 
+def test_what_an_earlier_version_gathered_is_as_if_it_were_not_there(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fleet.write() as connection:
+        summaries.put(connection, summary("a"))
+    monkeypatch.setattr(summaries, "FORMAT", summaries.FORMAT + 1)
+    with fleet.write() as connection:
+        assert summaries.card(connection, "a") is None
+        assert summaries.cards(connection) == []
+        summaries.put(connection, summary("a"))
+        assert summaries.card(connection, "a") is not None
+
+
 def test_models_come_by_what_they_lose_a_day_then_by_name(fleet: Fleet) -> None:
     with fleet.write() as connection:
         summaries.put(connection, *(summary(name, (), exposed) for name, exposed in (("b", 0), ("a", 0), ("c", 5))))

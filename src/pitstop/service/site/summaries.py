@@ -7,7 +7,7 @@ or a screenful by an index, however many models and incidents there are.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ import sqlalchemy as sa
 
 SHOWN = 50
 """Rows on one screenful of a list."""
+FORMAT = 1
+"""Raised when what pages ask of a document changes: what an earlier version gathered is then as if it were not there,
+and is gathered again when the service starts."""
 
 
 def declare(tables: sa.MetaData) -> None:
@@ -104,7 +107,7 @@ def put(connection: sa.Connection, *summaries: Summary) -> None:
                 "waiting": 1 if card["held"] else 0,
                 "clocks": len(card["clocks"]),
                 "changed": len(card["changed"]),
-                "content": json.dumps(card, separators=(",", ":")),
+                "content": json.dumps({**card, "format": FORMAT}, separators=(",", ":")),
             }
         )
         incidents += [
@@ -154,21 +157,21 @@ def document(connection: sa.Connection, model: str, name: str) -> dict[str, Any]
 
 def card(connection: sa.Connection, model: str) -> dict[str, Any] | None:
     """Return the card of a model, None where nothing was gathered of it yet."""
-    found = connection.execute(sa.select(_CARDS.c.content).where(_CARDS.c.model == model)).scalar()
-    return None if found is None else dict(json.loads(found))
+    rows = connection.execute(sa.select(_CARDS.c.content).where(_CARDS.c.model == model)).scalars()
+    return next(iter(_current(rows)), None)
 
 
 def cards(connection: sa.Connection, place: int = 0, number: int = SHOWN) -> list[dict[str, Any]]:
     """Return `number` models from `place` on, those first that lose most a day, then by name."""
     query = sa.select(_CARDS.c.content).order_by(_CARDS.c.exposed.desc(), _CARDS.c.model)
-    return [json.loads(row) for row in connection.execute(query.offset(place).limit(number)).scalars()]
+    return _current(connection.execute(query.offset(place).limit(number)).scalars())
 
 
 def asking(connection: sa.Connection, what: str, number: int = SHOWN) -> list[dict[str, Any]]:
     """Return the cards of models with something of `what`: waiting, clocks or changed; the most first."""
     column = _CARDS.c[what]
     query = sa.select(_CARDS.c.content).where(column > 0).order_by(column.desc(), _CARDS.c.model).limit(number)
-    return [json.loads(row) for row in connection.execute(query).scalars()]
+    return _current(connection.execute(query).scalars())
 
 
 def totals(connection: sa.Connection) -> dict[str, int]:
@@ -224,6 +227,11 @@ def found(connection: sa.Connection, words: str, number: int = 20) -> tuple[list
     )
     lines = connection.execute(titled.order_by(_INCIDENTS.c.at.desc()).limit(number))
     return models, [_line(row) for row in lines]
+
+
+def _current(rows: Iterable[str]) -> list[dict[str, Any]]:
+    found = [json.loads(row) for row in rows]
+    return [item for item in found if item.get("format") == FORMAT]
 
 
 def _line(row: sa.Row[Any]) -> dict[str, Any]:
