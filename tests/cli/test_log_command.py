@@ -44,6 +44,11 @@ def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_pat
         intake = intakes(drain.home)["m"]
     assert (intake.rows, intake.labels) == (5, 3)
     assert "Nothing waits" in run("quarantine", "list", "--workspace", place)
+    run("erase", "id-2", "--workspace", place, "--because", "a request")
+    run("retain", "m", "--workspace", place, "--before", "2020-01-01")
+    with Drain(tmp_path / "w", specs) as drain:
+        drain.run_dry()
+        assert drain.home.read_segments("predictions", "m")["@id"].to_pylist() == ["id-0", "id-1", "id-3", "id-4"]
     assert json.loads(run("quarantine", "list", "--all", "--json", "--workspace", place))[0]["state"] == "discarded"
 
 

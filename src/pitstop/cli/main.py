@@ -12,7 +12,7 @@ from pitstop.cli.backtest_command import backtest
 from pitstop.cli.check_command import check
 from pitstop.cli.demo_command import demo
 from pitstop.cli.doctor_command import doctor
-from pitstop.cli.erase_command import erase, hold
+from pitstop.cli.erase_command import erase, hold, retain
 from pitstop.cli.evidence_command import evidence
 from pitstop.cli.home_command import home
 from pitstop.cli.init_command import init
@@ -85,6 +85,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "incident": incident,
         "journal": journal,
         "erase": erase,
+        "retain": retain,
         "hold": hold,
     },
 }

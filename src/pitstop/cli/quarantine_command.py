@@ -24,7 +24,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager
-def _inbox(workspace: Path) -> Iterator[Inbox]:
+def opened_inbox(workspace: Path) -> Iterator[Inbox]:
+    """Open the inbox of a workspace, beside a service that may be running in it."""
     from pitstop.service.ingest.inbox import Inbox  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.service.ingest.registered import RegisteredSpecs  # noqa: PLC0415 - as above
     from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
@@ -43,7 +44,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the entries, oldest first."""
-    with _inbox(workspace) as inbox:
+    with opened_inbox(workspace) as inbox:
         found = inbox.quarantined(model or None, closed=closed)
     if as_json:
         print(json.dumps([_facts(item) for item in found], indent=2))
@@ -60,7 +61,7 @@ def list_(
 @quarantine.command()
 def show(number: Number, *, workspace: Where) -> None:
     """Write what was sent to standard output, as it came; mend it there and hand it over with `mend`."""
-    with _inbox(workspace) as inbox:
+    with opened_inbox(workspace) as inbox:
         sys.stdout.buffer.write(inbox.quarantined_batch(number).payload)
 
 
@@ -72,7 +73,7 @@ def mend(
     file: Annotated[Path | None, typer.Option(help="The mended batch, in the format that was sent.")] = None,
 ) -> None:
     """Hand an entry over again: from a file, or as it was after the specification was corrected."""
-    with _inbox(workspace) as inbox:
+    with opened_inbox(workspace) as inbox:
         receipt = inbox.mend(number, file.read_bytes() if file is not None else None, by="local")
     print(f"{receipt.rows:,} rows are taken in; the entry is closed once they are stored")
 
@@ -80,7 +81,7 @@ def mend(
 @quarantine.command()
 def discard(number: Number, *, workspace: Where) -> None:
     """Close an entry without storing it."""
-    with _inbox(workspace) as inbox:
+    with opened_inbox(workspace) as inbox:
         inbox.discard(number, by="local")
     print("The entry will be closed.")
 

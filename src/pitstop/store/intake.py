@@ -144,6 +144,14 @@ def settle_quarantine(store: Transaction, number: int, state: str) -> None:
     store.execute(change, [{"key": number, "state": state, "payload": b""}])
 
 
+def erase_quarantined(store: Transaction, text: str) -> None:
+    """Close the open entries whose payload has `text` in it; the payload goes."""
+    rows = store.select(sa.select(_QUARANTINE.c.number, _QUARANTINE.c.payload).where(_QUARANTINE.c.state == "open"))
+    for row in rows:
+        if text.encode() in bytes(row.payload):
+            settle_quarantine(store, row.number, "discarded")
+
+
 def quarantined(home: Home, model: str | None = None, *, closed: bool = False) -> tuple[Quarantined, ...]:
     """Return the entries of the quarantine, oldest first, without payloads; only the open ones unless `closed`."""
     columns = [column for column in _QUARANTINE.c if column.name != "payload"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from pitstop.store.spool import SpoolWriter
 WAITING_BYTES = 64 << 20
 # A group beyond this is written in parts, so that no file grows far beyond its size.
 _GROUP_BYTES = 8 << 20
+IDLE_SECONDS = 60.0
+OLDEST_SECONDS = 600.0
 
 
 class GroupCommit:
@@ -27,7 +30,8 @@ class GroupCommit:
         self._bytes = 0
         self._wake = threading.Event()
         self._lock = threading.Lock()
-        self._closing = False
+        self._closing = self._finish = False
+        self._opened = time.monotonic()
         self.error: SpoolError | None = None
         self._thread = threading.Thread(target=self._run, name="pitstop-spool", daemon=True)
         self._thread.start()
@@ -54,6 +58,11 @@ class GroupCommit:
         if failed:
             raise failed[0]
 
+    def finish_file(self) -> None:
+        """Begin another file with the next group, so that this one can go once it is stored."""
+        self._finish = True
+        self._wake.set()
+
     def close(self) -> None:
         """Write what was submitted, and end."""
         self._closing = True
@@ -75,10 +84,15 @@ class GroupCommit:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait()
+            idle = not self._wake.wait(IDLE_SECONDS)
             self._wake.clear()
             while group := self._next():
                 self._write(group)
+            if idle or self._finish or time.monotonic() - self._opened > OLDEST_SECONDS:
+                # What is stored must not lie in the spool for long: somebody may ask for it to be erased.
+                self._finish = False
+                self._writer.close()
+                self._opened = time.monotonic()
             if self._closing and not self._waiting:
                 return
 

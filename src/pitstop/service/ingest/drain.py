@@ -7,6 +7,7 @@ goes on behind it. A batch that cannot be stored goes to the quarantine in the s
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pitstop.errors import ColumnValueError, RecordError, SpecError, StatisticEr
 from pitstop.records.batches import normalise
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
+from pitstop.service.ingest import forgetting
 from pitstop.service.ingest.batch import Specs
 from pitstop.service.ingest.formats import json_rows, read_batch, table_of_rows
 from pitstop.service.ingest.label_rows import label_rows
@@ -37,6 +39,7 @@ GROUP_BYTES = 16 << 20
 # JSON grows most when it is unpacked.
 _JSON_WEIGHT = 4
 _JSON = ("json", "ndjson")
+ORDERS = frozenset({"retention", "erasure"})
 # What the content of a batch may bring forth; everything else is a fault of ours or of the disk.
 _CONTENT = (RecordError, SpecError, StatisticError, pa.ArrowException, ArithmeticError, ValueError, TypeError)
 
@@ -104,6 +107,8 @@ class Drain:
         except BaseException:
             self._stored = None
             raise
+        if any(record.meta["kind"] == "erasure" for record in group.records):
+            self.home.scrub()
         moved = sum(end - self._stored.get(name, 0) for name, end in group.ends.items())
         self._stored.update(group.ends)
         self._remove(over)
@@ -149,14 +154,16 @@ class Drain:
         ends: dict[str, int] = {}
         damaged: list[tuple[str, int, int]] = []
         over: list[Path] = []
-        weight = 0
+        weight, ordered = 0, False
         for path in spool_files(self.path / SPOOL):
             start = stored.get(path.name, 0)
             part = read_part(path, start)
             taken = 0
             for record in part.records:
-                if weight >= GROUP_BYTES:
+                # An order about rows is a group of its own: what came before it is stored by then.
+                if weight >= GROUP_BYTES or ((records or taken) and (record.meta["kind"] in ORDERS or ordered)):
                     break
+                ordered = record.meta["kind"] in ORDERS
                 weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in _JSON else 1)
                 taken += 1
             records += part.records[:taken]
@@ -167,7 +174,7 @@ class Drain:
                 ends[path.name] = end
             if whole and part.over:
                 over.append(path)
-            if not whole or weight >= GROUP_BYTES:
+            if not whole or weight >= GROUP_BYTES or ordered:
                 break
         return _Group(tuple(records), ends, tuple(damaged)), over
 
@@ -196,6 +203,9 @@ class Drain:
         )
         settled: dict[int, str] = {}
         for record in fresh:
+            if record.meta["kind"] in ORDERS:
+                self._obey(store, record)
+                continue
             if "discards" in record.meta:
                 settled[int(record.meta["discards"])] = "discarded"
                 continue
@@ -212,6 +222,35 @@ class Drain:
             content = {"kind": entry.kind, "format": entry.format, "at": entry.at, "batch": entry.batch_id}
             store.put_artifact(content, "quarantine", artifact_id("quarantine", content), entry.at, (), entry.model)
         return Step(len(fresh) - (len(refused) - len(hopeless)), repeated, len(entries))
+
+    def _obey(self, store: Transaction, record: SpoolRecord) -> None:
+        """Carry out an order about rows: `retention` of a model's, or the `erasure` of a person."""
+        order = json.loads(record.payload)
+        if record.meta["kind"] == "retention":
+            spec = self._specs(record.meta["model"])
+            if spec is not None:
+                forgetting.retain(store, self.home, spec, order["before"], record.at)
+            return
+        subject, because = order["subject"], order["because"]
+        hold = self._hold(subject)
+        if hold is not None:
+            forgetting.refuse(store, subject, because, hold, record.at)
+            return
+        specs = [spec for name in kept.intakes(self.home) if (spec := self._specs(name)) is not None]
+        forgetting.erase(store, self.home, specs, subject, because, record.at)
+        kept.erase_quarantined(store, subject)
+
+    def _hold(self, subject: str) -> str | None:
+        """Return the legal hold on a person's data, in any home of this workspace; None where there is none."""
+        known = self.home.subject(subject)
+        if known is not None and known.hold is not None:
+            return known.hold
+        for folder in sorted((self.path / MODELS).glob("*")):
+            with Home.open(folder, read_only=True) as home:
+                found = home.subject(subject)
+            if found is not None and found.hold is not None:
+                return found.hold
+        return None
 
     def _unknown(self, store: Transaction, records: Sequence[SpoolRecord]) -> tuple[list[SpoolRecord], int]:
         """Return the records whose batch was not stored before, and how many others there are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -137,6 +138,27 @@ class Inbox:
         entry = self._open_entry(number)
         meta = {"model": entry.model, "kind": entry.kind, "by": by, "discards": number}
         self._commits.commit_now(encode_record(meta, b"", self._clock()))
+
+    def erase(self, subject: str, because: str, by: str = "") -> None:
+        """Order that a person's received rows and labels are erased, which the worker does next.
+
+        `subject` is a value of the column that `[columns] subject` names, else of `id`; `because` is kept in the open.
+        A legal hold in any home of the workspace outranks it. Homes of models are erased by `pitstop erase --home`.
+        """
+        self._order("", "erasure", {"subject": subject, "because": because}, by)
+
+    def retain(self, model: str, before: int, by: str = "") -> None:
+        """Order that a model's received rows of windows before an instant are dropped; counts stay."""
+        if self.specs(model) is None:
+            msg = f"no model {model!r} is registered here; register it, or check the name"
+            raise UnknownNameError(msg)
+        self._order(model, "retention", {"before": before}, by)
+
+    def _order(self, model: str, kind: str, content: dict[str, Any], by: str) -> None:
+        meta = {"model": model, "kind": kind, "format": "json", "by": by}
+        self._commits.commit_now(encode_record(meta, json.dumps(content).encode(), self._clock()))
+        # So that the file in which the order (and the rows) stand goes as soon as it is stored.
+        self._commits.finish_file()
 
     def quarantined(self, model: str | None = None, *, closed: bool = False) -> tuple[kept.Quarantined, ...]:
         """Return the entries of the quarantine, oldest first, without payloads; only the open ones unless `closed`."""

@@ -58,8 +58,8 @@ class Receiving:
         self.intake: Intake = read_intake(store, self.model)
         self._numbers = spec.model.task == "regression"
         self._types = join_types(spec)
-        self._predictions = JoinIndex(store, home.content_path, self.model, "predictions", self._types[0])
-        self._labels = JoinIndex(store, home.content_path, self.model, "labels", self._types[1])
+        self.predictions = JoinIndex(store, home.content_path, self.model, "predictions", self._types[0])
+        self.labels = JoinIndex(store, home.content_path, self.model, "labels", self._types[1])
         self._words = {word: code for code, word in enumerate(self.intake.words)}
         self._layout = Layout.from_document(self.intake.layout) if self.intake.layout else None
         self._rows: dict[int, Profile] = {}
@@ -116,7 +116,7 @@ class Receiving:
         last = np.ones(count, dtype=np.bool_)
         last[:-1] = hashes[by_id][1:] != hashes[by_id][:-1]
         chosen = by_id[last]
-        found, old = self._labels.find(hashes[chosen])
+        found, old = self.labels.find(hashes[chosen])
         newer = ~found | (order[chosen] > old["at"]) | ((order[chosen] == old["at"]) & (values[chosen] != old["label"]))
         if not stated:
             newer &= ~found | (values[chosen] != old["label"])
@@ -126,17 +126,17 @@ class Receiving:
         chosen, found, old = chosen[newer], found[newer], old[newer]
         records = np.zeros(chosen.size, dtype=self._types[1])
         records["at"], records["label"] = order[chosen], values[chosen]
-        self._labels.add(hashes[chosen], records)
+        self.labels.add(hashes[chosen], records)
         given = table["@at"]
         span = (None, None)
         if given.null_count == 0:
             limits = pc.min_max(given)
             span = (limits["min"].as_py(), limits["max"].as_py())
-        made, predictions = self._predictions.find(hashes[chosen], *span)
+        made, predictions = self.predictions.find(hashes[chosen], *span)
         if span != (None, None) and not made.all():
             # A time that was not the prediction's only costs the search that it should have saved.
             rest = np.flatnonzero(~made)
-            again, more = self._predictions.find(hashes[chosen][rest])
+            again, more = self.predictions.find(hashes[chosen][rest])
             made[rest], predictions[rest] = again, more
         self.intake = replace(self.intake, early=self.intake.early + int((~made & ~found).sum()))
         changed = made & (~found | (old["label"] != records["label"]))
@@ -148,12 +148,30 @@ class Receiving:
         """Put runs, profiles and the intake's state into the transaction; `classes`: all labels seen so far."""
         if self._layout is None and self._fresh:
             self._begin_counting()
-        self._predictions.save()
-        self._labels.save()
+        self.predictions.save()
+        self.labels.save()
         for kind, profiles in ((PREDICTED, self._rows), (LABELLED, self._outcomes)):
             for window, profile in profiles.items():
                 self._store.put_profile(self.model, kind, window, profile.pack(), profile.id)
         write_intake(self._store, self.model, replace(self.intake, words=tuple(self._words), classes=classes))
+
+    def uncount(self, table: pa.Table) -> None:
+        """Take kept rows out of the counts of their windows."""
+        if self._layout is None:
+            return
+        for window, counted in count_rows(self._layout, self.spec, table):
+            self._rows[window] = self._row_profile(window).removed(counted)
+
+    def forget(self, ids: Any) -> None:
+        """Take the join records of these ids (Arrow strings) out, and their labels out of the counts."""
+        hashes = np.unique(id_hashes(ids))
+        made, predictions = self.predictions.find(hashes)
+        labelled, labels = self.labels.find(hashes)
+        both = made & labelled
+        self._count_labels(predictions[both], labels["label"][both], remove=True)
+        self.intake = replace(self.intake, early=self.intake.early - int((labelled & ~made).sum()))
+        self.predictions.remove(hashes)
+        self.labels.remove(hashes)
 
     # Predictions.
 
@@ -164,7 +182,7 @@ class Receiving:
         first = np.ones(count, dtype=np.bool_)
         first[1:] = hashes[by_id][1:] != hashes[by_id][:-1]
         chosen = by_id[first]
-        found, known = self._predictions.find(hashes[chosen])
+        found, known = self.predictions.find(hashes[chosen])
         group = np.cumsum(first) - 1
         # The instant at which each id was first predicted on, in the order of `by_id`.
         instant = np.where(found, known["at"], at[chosen])[group]
@@ -191,9 +209,9 @@ class Receiving:
         records["at"], records["score"], records["said"] = at, scores, self._codes(said)
         chosen = np.flatnonzero(joins)
         chosen = chosen[np.argsort(hashes[chosen], kind="stable")]
-        self._predictions.add(hashes[chosen], records[chosen])
+        self.predictions.add(hashes[chosen], records[chosen])
         if self.intake.early:
-            waiting, labels = self._labels.find(hashes[chosen])
+            waiting, labels = self.labels.find(hashes[chosen])
             self.intake = replace(self.intake, early=self.intake.early - int(waiting.sum()))
             self._count_labels(records[chosen][waiting], labels["label"][waiting])
 
@@ -250,10 +268,14 @@ class Receiving:
     def _count(self, table: pa.Table) -> None:
         assert self._layout is not None  # noqa: S101 - as above
         for window, counted in count_rows(self._layout, self.spec, table):
-            if window not in self._rows:
-                kept = self._home.profiles(self.model, PREDICTED, window, window + 1)
-                self._rows[window] = Profile.unpack(self._layout, kept[0].blob) if kept else Profile.empty(self._layout)
-            self._rows[window] = self._rows[window].merged(counted)
+            self._rows[window] = self._row_profile(window).merged(counted)
+
+    def _row_profile(self, window: int) -> Profile:
+        assert self._layout is not None  # noqa: S101 - as above
+        if window not in self._rows:
+            kept = self._home.profiles(self.model, PREDICTED, window, window + 1)
+            self._rows[window] = Profile.unpack(self._layout, kept[0].blob) if kept else Profile.empty(self._layout)
+        return self._rows[window]
 
     def _begin_counting(self) -> None:
         """Fit the bins once there are enough rows, and count everything that came before."""
@@ -268,6 +290,6 @@ class Receiving:
             return
         self.intake = replace(self.intake, layout=self._layout.to_document())
         self._count(table)
-        for hashes, labels in self._labels.parts():
-            made, predictions = self._predictions.find(hashes)
+        for hashes, labels in self.labels.parts():
+            made, predictions = self.predictions.find(hashes)
             self._count_labels(predictions[made], labels["label"][made])

@@ -1,0 +1,120 @@
+"""Takes rows out of the store of received rows: a person's on request, old ones by retention; on record, counts right.
+
+An erasure rewrites the segments that hold the person's rows and labels, takes what was counted of them out of the
+profiles, and removes their join records. Retention drops whole segments; profiles stay, because counts name nobody.
+Both are one transaction, and the journal goes on verifying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pitstop.records.identity import artifact_id
+from pitstop.records.spec import ModelSpec
+from pitstop.service.ingest.receiving import Receiving
+from pitstop.store.home import Home
+from pitstop.store.home_journal import HOUSE
+from pitstop.store.segments import SegmentRecord
+from pitstop.store.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How many rows and labels were taken out, of how many models."""
+
+    rows: int = 0
+    labels: int = 0
+    models: int = 0
+
+
+def erase(store: Transaction, home: Home, specs: Sequence[ModelSpec], subject: str, because: str, at: int) -> Removed:
+    """Erase a person from the received rows of all these models; `because` is kept in the open.
+
+    `subject` is a value of the column that `[columns] subject` names, else of `id`. The caller has seen to holds.
+    """
+    pseudonym = store.subject(subject).pseudonym
+    total = Removed()
+    for spec in specs:
+        done = _erase_from(store, home, spec, subject, {"subject": pseudonym, "because": because, "at": at})
+        if done.rows:
+            total = Removed(total.rows + done.rows, total.labels + done.labels, total.models + 1)
+    content = {"subject": pseudonym, "because": because, "at": at, "segments": [], "rows": total.rows}
+    store.put_artifact(content, "erasure", artifact_id("erasure", content), at, (), HOUSE)
+    store.forget(subject)
+    return total
+
+
+def refuse(store: Transaction, subject: str, because: str, hold: str, at: int) -> None:
+    """Put on record that nothing was erased, because of a legal hold."""
+    sentence = f"nothing was erased: the legal hold {hold} outranks it"
+    content = {"subject": store.subject(subject).pseudonym, "because": because, "outcome": sentence, "at": at}
+    refused = {**content, "segments": []}
+    store.put_artifact(refused, "erasure", artifact_id("erasure", refused), at, (), HOUSE)
+
+
+def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int) -> Removed:
+    """Drop the rows of windows that end before an instant, and the labels that came before it."""
+    model, window = spec.model.name, spec.calendar.window_at(before)
+    rows, labels = home.segments("predictions", model, None, window), home.segments("labels", model, None, window)
+    dropped = (*rows, *labels)
+    if not dropped:
+        return Removed()
+    store.drop_segments(dropped)
+    members = [{"id": segment.id, "before": segment.digest, "after": ""} for segment in dropped]
+    content: dict[str, Any] = {"before": before, "window": window, "segments": members}
+    store.put_artifact(content, "retention", artifact_id("retention", {"model": model, **content}), at, (), model)
+    receiving = Receiving(store, home, spec, lambda _: None)
+    receiving.predictions.drop_before(spec.calendar.window_start(window))
+    if spec.columns.label_time is not None:
+        receiving.labels.drop_before(spec.calendar.window_start(window))
+    return Removed(sum(item.rows for item in rows), sum(item.rows for item in labels), 1)
+
+
+def _erase_from(store: Transaction, home: Home, spec: ModelSpec, subject: str, facts: dict[str, Any]) -> Removed:
+    model = spec.model.name
+    changed: list[dict[str, Any]] = []
+    gone: list[pa.Table] = []
+    for segment in home.segments("predictions", model):
+        table = home.read_segment(segment)
+        whom = table["@subject"] if "@subject" in table.column_names else table["@id"]
+        hit = pc.fill_null(pc.equal(whom, subject), False)  # noqa: FBT003 - Arrow's name for it
+        if pc.any(hit).as_py():
+            gone.append(table.filter(hit))
+            changed.append(_rewritten(store, segment, table, hit))
+    if not gone:
+        return Removed()
+    ids = pa.concat_arrays([chunk for table in gone for chunk in table["@id"].chunks])
+    labels = 0
+    for segment in home.segments("labels", model):
+        table = home.read_segment(segment)
+        hit = pc.is_in(table["@id"], value_set=ids)
+        if pc.any(hit).as_py():
+            labels += int(pc.sum(hit).as_py())
+            changed.append(_rewritten(store, segment, table, hit))
+    receiving = Receiving(store, home, spec, lambda _: None)
+    for table in gone:
+        receiving.uncount(table)
+    receiving.forget(ids)
+    receiving.finish(receiving.intake.classes)
+    rows = sum(table.num_rows for table in gone)
+    content = {
+        **facts,
+        "segments": changed,
+        "rows": rows,
+        "labels": labels,
+        "stays": "models that were trained before; the model's own home is erased by `pitstop erase --home`",
+    }
+    store.put_artifact(content, "erasure", artifact_id("erasure", content), facts["at"], (), model)
+    return Removed(rows, labels, 1)
+
+
+def _rewritten(store: Transaction, segment: SegmentRecord, table: pa.Table, hit: Any) -> dict[str, Any]:
+    after = store.rewrite_segment(segment, table.filter(pc.invert(hit)).combine_chunks())
+    count = int(np.asarray(hit.to_numpy()).sum())
+    return {"id": segment.id, "before": segment.digest, "after": after.digest, "rows": count}

@@ -1,0 +1,106 @@
+"""A person's rows and old rows go, on record; counts equal a recount of what is left, and nothing comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.service.ingest.counted import SPEC, check_counts, label_of, recount, rows_of
+
+from pitstop.loop.erasure import hold
+from pitstop.records.spec import ModelSpec, parse_spec
+from pitstop.service.ingest.batch import Batch, Kind
+from pitstop.service.ingest.inbox import Inbox
+from pitstop.store.home import Home
+from pitstop.store.intake import intakes
+
+
+def put(inbox: Inbox, kind: Kind, rows: Any) -> None:
+    inbox.accept_now(Batch("m", kind, "json", json.dumps(rows).encode()))
+
+
+def filled(inbox: Inbox) -> None:
+    for first in range(0, 1_200, 300):
+        rows = [{**row, "who": f"person-{int(row['id'][3:]) % 40}"} for row in rows_of(first, 300)]
+        put(inbox, "predictions", rows)
+    put(inbox, "labels", [label_of(n) for n in range(900)])
+    put(inbox, "labels", [label_of(n, flip=True, later=9) for n in range(200)])
+    put(inbox, "predictions", [{"id": "odd", "who": "person-7"}])
+
+
+def test_an_erased_person_is_nowhere_and_all_counts_are_those_of_what_is_left(tmp_path: Path) -> None:
+    spec = parse_spec(SPEC.replace('id = "id"\n', 'id = "id"\nsubject = "who"\n'))
+    with Inbox(tmp_path, lambda _: spec) as inbox:
+        filled(inbox)
+        inbox.erase("person-7", "a request of 3 March")
+        # A label of an erased row that comes later finds nothing, and waits in vain.
+        put(inbox, "labels", [label_of(7, later=30)])
+        with inbox.drain() as drain:
+            drain.run_dry()
+            check_counts(drain.home, spec)
+            rows = drain.home.read_segments("predictions", "m").to_pylist()
+            labels = drain.home.read_segments("labels", "m")["@id"].to_pylist()
+            assert len(rows) == 1_170
+            assert not [row for row in rows if row["@subject"] == "person-7"]
+            gone = {f"id-{number}" for number in range(1_200) if number % 40 == 7}
+            assert set(labels) & gone == {"id-7"}  # the one that came later
+            assert intakes(drain.home)["m"].early == 1
+            assert not drain.home.verify(rows=True).faults
+            assert drain.home.verify(rows=True).erased
+            assert [entry.state for entry in inbox.quarantined(closed=True)] == ["discarded"]
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"person-7" in path.read_bytes()]
+
+
+def test_a_legal_hold_outranks_an_erasure(tmp_path: Path, specs: Callable[[str], ModelSpec | None]) -> None:
+    with Inbox(tmp_path, specs) as inbox:
+        filled(inbox)
+        with inbox.drain() as drain:
+            drain.run_dry()
+            hold(drain.home, "id-7", {"why": "a trial", "by": "legal"}, 5)
+        inbox.erase("id-7", "a request")
+        with inbox.drain() as drain:
+            drain.run_dry()
+            assert "id-7" in drain.home.read_segments("predictions", "m")["@id"].to_pylist()
+            assert "outranks it" in drain.home.artifacts("erasure")[-1].content["outcome"]
+
+
+def test_retention_drops_rows_and_keeps_their_counts(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
+) -> None:
+    with Inbox(tmp_path, specs) as inbox:
+        filled(inbox)
+        with inbox.drain() as drain:
+            drain.run_dry()
+            before = {item.window: item.blob for item in drain.home.profiles("m", "predicted")}
+            first = min(before)
+        inbox.retain("m", spec.calendar.window_start(first + 4))
+        put(inbox, "predictions", rows_of(1_200, 50))
+        with inbox.drain() as drain:
+            drain.run_dry()
+            assert {item.window for item in drain.home.segments("predictions", "m")} == {
+                first + n for n in range(4, 13)
+            }
+            after = {item.window: item.blob for item in drain.home.profiles("m", "predicted")}
+            assert {window: after[window] for window in before if window < first + 12} == before
+            rows, _ = recount(drain.home, spec)
+            assert {window: profile.pack() for window, profile in rows.items()} == {
+                window: blob for window, blob in after.items() if window >= first + 4
+            }
+            assert not drain.home.verify(rows=True).faults
+
+
+def test_an_order_is_carried_out_once_though_the_drain_is_opened_again(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    with Inbox(tmp_path, specs) as inbox:
+        filled(inbox)
+        inbox.erase("id-3", "a request")
+        for _ in range(3):
+            with inbox.drain() as drain:
+                drain.run_dry()
+    with Home.open(tmp_path / "records") as home:
+        assert len(home.artifacts("erasure", "m")) == 1
+        assert len(home.read_segments("predictions", "m")["@id"]) == 1_199
