@@ -49,9 +49,10 @@ def serve(
     if provider is not None:
         logins += oidc_routes(provider, people, workspace.fleet, settings)
     jobs = Jobs(workspace, then=partial(_after_job, workspace))
-    service = Service(workspace, jobs, people, keys, credentials, now, partial(_changed, workspace))
-    pages = [*site_routes(workspace, jobs.submit), *logins]
     intake = ServiceIntake(workspace.path)
+    changed = partial(_changed, workspace)
+    service = Service(workspace, jobs, people, keys, credentials, now, changed, intake.inbox)
+    pages = [*site_routes(workspace, jobs.submit), *logins]
     app = create_app(
         workspace,
         settings,

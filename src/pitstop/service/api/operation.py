@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -20,13 +21,14 @@ from pitstop.service.auth.credentials import Credentials
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
 from pitstop.service.auth.rules import requires_by_method
+from pitstop.service.ingest.inbox import Inbox
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.problems import problem
 from pitstop.service.workspace import Registered, Workspace
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 IDEMPOTENCY = "idempotency-key"
-_LONGEST_KEY = 200
+_KEY = re.compile(r"[!-~]{1,200}")
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +44,10 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Service:
-    """What operations work with; `changed` is called with a model about which something was said."""
+    """What operations work with; `changed` is called with a model about which something was said.
+
+    `inbox` takes rows in; without it there is no quarantine.
+    """
 
     workspace: Workspace
     jobs: Jobs
@@ -51,6 +56,7 @@ class Service:
     credentials: Credentials
     clock: Callable[[], int]
     changed: Callable[[str], None] = lambda _: None
+    inbox: Inbox | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,8 @@ async def _called(item: Operation, service: Service, repeats: Repeats, request: 
     key = request.headers.get(IDEMPOTENCY) if item.method == "POST" else None
     if key is None:
         return await asyncio.to_thread(_answered, item, call)
-    if not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
-        return problem(422, f"the Idempotency-Key has {len(key)} characters; expected 1 to {_LONGEST_KEY} printable")
+    if not _KEY.fullmatch(key):
+        return problem(422, f"the Idempotency-Key has {len(key)} characters; expected 1 to 200 from '!' to '~'")
     seen = hashlib.sha256(f"{item.name}\0{request.url.path}\0{request.url.query}\0".encode() + raw).hexdigest()
     return await asyncio.to_thread(repeats.once, f"{call.actor.name}\0{key}", seen, lambda: _answered(item, call))
 

@@ -308,3 +308,24 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     verdict: Literal["real change", "broken data", "known and planned", "false alarm"]
     text: Sentence
+
+
+class QuarantinedShape(msgspec.Struct, frozen=True):
+    """A batch that could not be stored, with the reason; `payload` is what was sent, where it is text."""
+
+    number: int
+    model: str
+    kind: str
+    format: str
+    batch_id: str
+    at: str
+    reason: str
+    state: Literal["open", "mended", "discarded"]
+    payload: str | None
+
+
+class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch to store in place of one that could not be; `payload` null hands it over as it was."""
+
+    payload: Annotated[str, Meta(max_length=1_000_000)] | None = None
+    format: Literal["json", "ndjson", "csv"] | None = None

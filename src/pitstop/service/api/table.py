@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pitstop.service.api import acting, admitting, reading, shapes, telling
+from pitstop.service.api import acting, admitting, mending, reading, shapes, telling
 from pitstop.service.api.operation import Operation, Page
 from pitstop.service.api.paging import Part
 
@@ -120,6 +120,37 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("remove_channel", "DELETE", "/v1/channels/{name}", telling.remove_channel, None, _ADMIN, status=204),
     Operation(
         "list_deliveries", "GET", "/v1/deliveries", telling.deliveries, Part[shapes.DeliveryShape], _WRITERS, query=Page
+    ),
+    Operation(
+        "list_quarantine",
+        "GET",
+        "/v1/quarantine",
+        mending.quarantine,
+        Part[shapes.QuarantinedShape],
+        _WRITERS,
+        query=Page,
+    ),
+    Operation(
+        "get_quarantined", "GET", "/v1/quarantine/{number}", mending.quarantined, shapes.QuarantinedShape, _WRITERS
+    ),
+    Operation(
+        "mend",
+        "POST",
+        "/v1/quarantine/{number}/mend",
+        mending.mend,
+        shapes.QuarantinedShape,
+        _WRITERS,
+        shapes.Mending,
+        status=202,
+    ),
+    Operation(
+        "discard",
+        "POST",
+        "/v1/quarantine/{number}/discard",
+        mending.discard,
+        shapes.QuarantinedShape,
+        _WRITERS,
+        status=202,
     ),
     Operation("list_jobs", "GET", "/v1/jobs", acting.jobs, Part[shapes.JobShape], query=Page),
     Operation("get_job", "GET", "/v1/jobs/{id}", acting.job, shapes.JobShape),
