@@ -25,7 +25,7 @@ from pitstop.service.workspace import Workspace
 from .conftest import ADMIN
 
 SETTINGS = Path(__file__).parent / "schemathesis.toml"
-EXAMPLES = 10
+EXAMPLES = 5
 
 
 @pytest.fixture
