@@ -30,34 +30,35 @@
 #define BODY static inline __attribute__((always_inline))
 #define WIDE __attribute__((target("avx2")))
 
-static volatile int wide = -1; /* not asked yet */
+static volatile int known_wide = -1; /* not asked yet */
 
 /* Whether the processor has AVX2 and the system keeps its registers: the answer is the same in every thread. */
 static int has_wide(void) {
-    if (wide < 0) {
+    if (known_wide < 0) {
         uint32_t a, b, c, d, kept = 0, high;
         int found = 0;
         if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE)) {
             __asm__("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
             found = (kept & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
         }
-        wide = found;
+        known_wide = found;
     }
-    return wide;
+    return known_wide;
 }
 
 /* Makes the plain bodies run from now on (0), so that tests can compare both, or what the processor has (-1). */
-EXPORT void pitstop_use_wide(int32_t use) { wide = use ? -1 : 0; }
-#define TWICE(name, parameters, arguments)                               \
-    static void name##_plain parameters { name##_body arguments; }       \
-    WIDE static void name##_wide parameters { name##_body arguments; }   \
-    EXPORT void pitstop_##name parameters {                              \
-        if (has_wide()) name##_wide arguments;                           \
-        else name##_plain arguments;                                     \
+EXPORT void pitstop_use_wide(int32_t use) { known_wide = use ? -1 : 0; }
+/* Defines pitstop_NAME(PARAMETERS) from NAME_body(wide, ...): the first argument says which of the two this is. */
+#define TWICE(name, parameters, ...)                                        \
+    static void name##_plain parameters { name##_body(0, __VA_ARGS__); }    \
+    WIDE static void name##_wide parameters { name##_body(1, __VA_ARGS__); } \
+    EXPORT void pitstop_##name parameters {                                 \
+        if (has_wide()) name##_wide(__VA_ARGS__);                           \
+        else name##_plain(__VA_ARGS__);                                     \
     }
 #else
 #define BODY static inline
-#define TWICE(name, parameters, arguments) EXPORT void pitstop_##name parameters { name##_body arguments; }
+#define TWICE(name, parameters, ...) EXPORT void pitstop_##name parameters { name##_body(0, __VA_ARGS__); }
 EXPORT void pitstop_use_wide(int32_t use) { (void)use; }
 #endif
 
@@ -137,8 +138,9 @@ static inline void add_all(const double *x, const int32_t *slot, int64_t size, i
 /* Adds `n` float64 values to state[windows][counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped].
  * `validity` is an Arrow bitmap that starts at bit `offset`, or NULL where no value is null. NaN counts as null.
  * `packed` has room for 2 * `cells` values. */
-BODY void histogram_body(const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
+BODY void histogram_body(int wide, const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
                          const struct bins *given, int64_t *state, uint64_t *packed) {
+    (void)wide;
     const struct bins bins = *given; /* a copy, which no store through a pointer can change */
     const int32_t cells = bins.cells;
     const int64_t stride = 3 * (int64_t)cells + 3;
@@ -213,7 +215,7 @@ BODY void histogram_body(const double *values, const uint8_t *validity, int64_t 
 TWICE(histogram,
       (const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
        const struct bins *given, int64_t *state, uint64_t *packed),
-      (values, validity, offset, n, window, given, state, packed))
+      values, validity, offset, n, window, given, state, packed)
 
 /* Adds `n` codes of 0..size-1 to counts[windows][stride]: a code to the cell cell_of[code] (itself where that is NULL),
  * a null to the last one. Returns the position of the first code out of range in the first block that has one, before
@@ -291,7 +293,15 @@ typedef double four_numbers __attribute__((vector_size(8 * LANES), aligned(8)));
 typedef uint64_t four_masks __attribute__((vector_size(8 * LANES), aligned(8)));
 
 /* Strikes out of reach[size] the leaves that a column's numbers exclude; `size` is a multiple of GROUP. */
-BODY void strike_numbers(const double *x, int64_t size, const struct test *test, uint64_t *reach) {
+BODY void strike_numbers(int wide, const double *x, int64_t size, const struct test *test, uint64_t *reach) {
+    if (!wide) { /* a threshold at a time, which compilers turn into vectors of any width */
+        for (int64_t k = 0; k < test->count; k++) {
+            const double threshold = test->thresholds[k];
+            const uint64_t mask = test->masks[k];
+            for (int64_t i = 0; i < size; i++) reach[i] &= x[i] >= threshold ? mask : ~(uint64_t)0;
+        }
+        return;
+    }
     for (int64_t i = 0; i < size; i += GROUP) {
         four_numbers v[GROUP / LANES];
         four_masks r[GROUP / LANES];
@@ -311,7 +321,7 @@ BODY void strike_numbers(const double *x, int64_t size, const struct test *test,
 /* Writes the leaf of each of the rows `from` to `to`. Instead of walking down the tree, where every step is a guess of the
  * processor that is often wrong, each node strikes out the leaves that a row cannot reach, and the leftmost that is left is
  * its leaf (Lucchese et al., "QuickScorer", 2015). leaf[b]: the number of the leaf at bit b. */
-BODY void leaves_body(const struct test *tests, int64_t count, int64_t from, int64_t to, const int32_t *leaf,
+BODY void leaves_body(int wide, const struct test *tests, int64_t count, int64_t from, int64_t to, const int32_t *leaf,
                       int32_t *found) {
     uint64_t reach[BLOCK];
     double padded[GROUP];
@@ -322,10 +332,10 @@ BODY void leaves_body(const struct test *tests, int64_t count, int64_t from, int
             const struct test test = tests[c];
             if (test.values) {
                 const double *x = test.values + start;
-                strike_numbers(x, whole, &test, reach);
+                strike_numbers(wide, x, whole, &test, reach);
                 if (whole < size) { /* nothing behind the last row is read */
                     for (int64_t i = 0; i < GROUP; i++) padded[i] = whole + i < size ? x[whole + i] : 0.0;
-                    strike_numbers(padded, GROUP, &test, reach + whole);
+                    strike_numbers(wide, padded, GROUP, &test, reach + whole);
                 }
             } else {
                 const int32_t *x = test.codes + start;
@@ -343,6 +353,6 @@ BODY void leaves_body(const struct test *tests, int64_t count, int64_t from, int
 
 TWICE(leaves,
       (const struct test *tests, int64_t count, int64_t from, int64_t to, const int32_t *leaf, int32_t *found),
-      (tests, count, from, to, leaf, found))
+      tests, count, from, to, leaf, found)
 
 #include "_texts.h"
