@@ -56,14 +56,16 @@ def running(tmp_path: Path, loans_home: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_failure(running: tuple[str, str]) -> None:
+def test_schemathesis_finds_no_failure(running: tuple[str, str], tmp_path: Path) -> None:
     program = shutil.which("st", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("Schemathesis is not installed (pip install -r requirements/contract.txt)")
     address, key = running
     words = ["--config-file", str(SETTINGS), "run", f"{address}/openapi.json", "-H", f"Authorization: Bearer {key}"]
     options = ["--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"]
-    done = subprocess.run([program, *words, *options], capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        [program, *words, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stdout[-20_000:]
     assert f"Tested: {len(OPERATIONS)}" in done.stdout
     request = Request(f"{address}/v1/me", headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - our own server
