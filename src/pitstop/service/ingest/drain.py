@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
-from pitstop.errors import ColumnValueError, RecordError, SpecError, StatisticError, StoreError
+from pitstop.errors import StoreError
 from pitstop.records.batches import normalise
 from pitstop.records.identity import artifact_id
-from pitstop.records.spec import ModelSpec
 from pitstop.service.ingest import forgetting
 from pitstop.service.ingest.batch import Specs
-from pitstop.service.ingest.formats import json_rows, read_batch, table_of_rows
 from pitstop.service.ingest.label_rows import label_rows
+from pitstop.service.ingest.reading import JSON, pieces, refuse_third_class
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store import intake as kept
 from pitstop.store.compaction import compact, crowded
@@ -38,10 +37,7 @@ SPOOL, RECORDS, MODELS = "spool", "records", "models"
 GROUP_BYTES = 16 << 20
 # JSON grows most when it is unpacked.
 _JSON_WEIGHT = 4
-_JSON = ("json", "ndjson")
 ORDERS = frozenset({"retention", "erasure"})
-# What the content of a batch may bring forth; everything else is a fault of ours or of the disk.
-_CONTENT = (RecordError, SpecError, StatisticError, pa.ArrowException, ArithmeticError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,7 @@ class Drain:
                 if weight >= GROUP_BYTES or ((records or taken) and (record.meta["kind"] in ORDERS or ordered)):
                     break
                 ordered = record.meta["kind"] in ORDERS
-                weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in _JSON else 1)
+                weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in JSON else 1)
                 taken += 1
             records += part.records[:taken]
             whole = taken == len(part.records)
@@ -287,7 +283,7 @@ class Drain:
             return normalise(spec, table, first_ordinal=ordinal, labelled=False, unique=False).table
 
         tables = []
-        for table in _pieces(predictions, rows_of, refused):
+        for table in pieces(predictions, rows_of, refused):
             tables.append(table)
             ordinal += table.num_rows
         if tables:
@@ -296,10 +292,10 @@ class Drain:
 
         def labels_of(table: pa.Table) -> pa.Table:
             found = label_rows(spec, table, moments=receiving.intake.moments)
-            _refuse_third_class(spec, classes, found)
+            refuse_third_class(spec, classes, found)
             return found
 
-        tables = list(_pieces(labels, labels_of, refused))
+        tables = list(pieces(labels, labels_of, refused))
         if tables:
             receiving.take_labels(pa.concat_tables(tables).combine_chunks(), _name(labels))
         receiving.finish(tuple(sorted(classes)))
@@ -307,65 +303,6 @@ class Drain:
 
     def _loop_home(self, model: str) -> Path | None:
         return self.path / MODELS / model
-
-
-def _refuse_third_class(spec: ModelSpec, classes: set[str], labels: pa.Table) -> None:
-    """Hold the labels of a binary task to two values over all batches; `classes` grows by what was taken."""
-    if spec.model.task != "binary":
-        return
-    found = set(labels["@label"].unique().to_pylist())
-    others = (classes | found) - {spec.decision.positive}
-    if len(others) > 1:
-        before = ", ".join(repr(name) for name in sorted(classes)) or "none"
-        msg = (
-            f"label column {spec.columns.label!r} holds {', '.join(repr(name) for name in sorted(found))}, and earlier "
-            f"labels were {before}; a binary label has two values, one of them {spec.decision.positive!r}"
-        )
-        raise ColumnValueError(msg)
-    classes |= found
-
-
-def _pieces(
-    records: Sequence[SpoolRecord],
-    convert: Callable[[pa.Table], pa.Table],
-    refused: list[tuple[SpoolRecord, str]],
-) -> Iterator[pa.Table]:
-    """Read batches together where they fit together, and halve a group that does not until the odd one stands alone."""
-    if not records:
-        return
-    try:
-        yield convert(_table(records))
-    except _CONTENT as error:
-        if len(records) == 1:
-            refused.append((records[0], str(error)))
-            return
-        middle = len(records) // 2
-        yield from _pieces(records[:middle], convert, refused)
-        yield from _pieces(records[middle:], convert, refused)
-
-
-def _table(records: Sequence[SpoolRecord]) -> pa.Table:
-    """Return the rows of batches as one table, in the order in which they came."""
-    tables: list[pa.Table] = []
-    rows: list[dict[str, Any]] = []
-    for record in records:
-        kind = record.meta["format"]
-        if kind in _JSON:
-            rows += json_rows(kind, record.payload)
-            continue
-        if rows:
-            tables.append(table_of_rows(rows))
-            rows = []
-        tables.append(read_batch(kind, record.payload))
-    if rows:
-        tables.append(table_of_rows(rows))
-    if len(tables) == 1:
-        return tables[0]
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        msg = f"the batches of a group have other types: {error}"
-        raise ColumnValueError(msg) from error
 
 
 def _name(records: Sequence[SpoolRecord]) -> str:
