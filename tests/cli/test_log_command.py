@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from tests.faults.test_kills import free_port
 from tests.faults.victims import Victims, specs
 from tests.service.ingest.counted import SPEC, label_of, rows_of
@@ -52,6 +53,7 @@ def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_pat
     assert json.loads(run("quarantine", "list", "--all", "--json", "--workspace", place))[0]["state"] == "discarded"
 
 
+@pytest.mark.slow
 def test_rows_go_to_a_service_and_its_refusal_is_told(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "rows.json"
     address = f"http://127.0.0.1:{port}"

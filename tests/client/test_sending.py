@@ -76,6 +76,7 @@ def test_a_watched_estimator_predicts_as_before_and_its_predictions_arrive(tmp_p
     watched.sender.close()
 
 
+@pytest.mark.slow
 def test_what_was_logged_while_the_service_was_down_is_shipped_when_it_is_there_again(
     tmp_path: Path, victims: Victims
 ) -> None:
@@ -115,6 +116,7 @@ if how == "kill":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "exit"])
 def test_nothing_spooled_is_lost_when_the_program_ends_or_is_killed(tmp_path: Path, victims: Victims, how: str) -> None:
     workspace, port = tmp_path / "w", free_port()
@@ -134,6 +136,7 @@ def test_nothing_spooled_is_lost_when_the_program_ends_or_is_killed(tmp_path: Pa
     sender.close()
 
 
+@pytest.mark.slow
 def test_a_refused_batch_is_set_aside_and_the_others_go_on(tmp_path: Path, victims: Victims) -> None:
     workspace, port = tmp_path / "w", free_port()
     victims.make("api", workspace, port)

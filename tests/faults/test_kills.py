@@ -121,6 +121,7 @@ def stored(workspace: Path) -> object:
         return intakes(home)["m"], profiles, segments, [entry.reason for entry in quarantined(home)]
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_of_storing_the_next_one_ends_where_nobody_was_killed(tmp_path: Path) -> None:
     first = tmp_path / "first"
     filled(first)
@@ -130,7 +131,7 @@ def test_killed_at_any_step_of_storing_the_next_one_ends_where_nobody_was_killed
         assert victims.wait(victims.make("step", whole, 0)) == 0
         wanted, steps = stored(whole), int(Path(f"{whole}.steps").read_text(encoding="utf-8"))
         assert steps > 40
-        every = 1 if os.environ.get("PITSTOP_KILLS") else 7
+        every = 1 if os.environ.get("PITSTOP_KILLS") else 11
         for number in range(1, steps + 1, every):
             place = tmp_path / f"killed-{number}"
             shutil.copytree(first, place)

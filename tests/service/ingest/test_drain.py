@@ -40,7 +40,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(STEPS)
 def test_any_order_of_rows_and_labels_ends_as_a_recount(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
