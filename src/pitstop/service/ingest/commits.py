@@ -80,7 +80,8 @@ class GroupCommit:
         with self._lock:
             self._bytes += len(record)
             self._waiting.append((record, loop, done))
-        self._wake.set()
+        if not self._wake.is_set():  # asking is much cheaper than setting
+            self._wake.set()
 
     def _run(self) -> None:
         while True:
