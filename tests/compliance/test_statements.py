@@ -248,3 +248,27 @@ def test_it_serves_from_the_very_instant(good: Facts) -> None:
     before, after = served_at(good, 110 * DAY - 1), served_at(good, 110 * DAY)
     assert (before.release.content["version"], after.release.content["version"]) == (1, 2)
     assert before.replaced_at == after.since
+
+
+def test_an_audit_holds_error_rates_and_calibration_where_labels_came(good: Facts) -> None:
+    rows = 200
+    table = pa.table(
+        {
+            "@id": [f"r{row}" for row in range(rows)],
+            "sex": ["f" if row % 2 else "m" for row in range(rows)],
+            "@prediction": ["1" if row % 4 < 2 else "0" for row in range(rows)],
+            "@score": [0.75 if row % 4 < 2 else 0.25 for row in range(rows)],
+        }
+    )
+    groups = audit(good, table, {f"r{row}": str(int(row % 8 < 2)) for row in range(rows)}).content["tables"][0][
+        "groups"
+    ]
+    for group in groups:
+        assert group["tpr"] is None, "25 positives are too few for a rate"
+        assert group["fpr"]["value"] == pytest.approx(25 / 75)
+        assert group["fpr"]["low"] < 25 / 75 < group["fpr"]["high"]
+        assert group["calibration"]["value"] == pytest.approx(-0.25)
+        assert group["estimated_tpr"]["value"] == pytest.approx(0.75)
+    before_labels = audit(good, table).content["tables"][0]["groups"][0]
+    assert before_labels["fpr"] is None
+    assert before_labels["estimated_fpr"]["value"] == pytest.approx(0.25)

@@ -4,12 +4,14 @@
 scores, the *scoring rate* is the share that scored above the sample's median. The *impact ratio* is the rate divided by
 that of the category with the highest rate. Categories are taken one column at a time and all columns together
 (intersectional). A category below 2% of the data may be left out of the ratios, and has to be counted. The law names no
-smallest ratio.
+smallest ratio. Beside these stand error rates and calibration by group, realised where labels came and estimated from
+the scores, with intervals (`pitstop.monitors.fairness`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,33 @@ from numpy.typing import NDArray
 
 from pitstop.compliance.facts import Artifact, Facts
 from pitstop.errors import StatementError
+from pitstop.monitors.fairness import group_fairness
 from pitstop.records.identity import artifact_id
+from pitstop.statistics.groups import GroupBins, GroupCounts
 
 SMALL_SHARE = 0.02
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+# Figures of a group, each {value, low, high, rows} or null where too few rows are behind it.
+_SHOWN = (
+    "selection",
+    "impact",
+    "tpr",
+    "fpr",
+    "tpr_gap",
+    "fpr_gap",
+    "calibration",
+    "estimated_tpr",
+    "estimated_fpr",
+)
 
 
-def audit(facts: Facts, rows: pa.Table) -> Artifact:
+def audit(facts: Facts, rows: pa.Table, labels: Mapping[str, str] | None = None) -> Artifact:
     """Return the audit of the rows that were predicted and are kept: one table for each protected column, and for all.
 
-    `rows` has the protected columns, `@prediction` and `@score` (null where there is none). Rows whose category is
-    missing are counted as unknown, and compared with nobody. Raises `StatementError` where there is nothing to compare.
+    `rows` has the protected columns, `@prediction` and `@score` (null where there is none). `labels` are those known,
+    by the rows' `@id`. Rows whose category is missing are counted as unknown, and compared with nobody. Raises
+    `StatementError` where there is nothing to compare.
     """
     columns = list(facts.spec["columns"]["protected"])
     task = facts.spec["model"]["task"]
@@ -39,10 +57,11 @@ def audit(facts: Facts, rows: pa.Table) -> Artifact:
         raise StatementError(msg)
     chosen, rate = _chosen(rows, facts)
     words = {name: [None if value is None else str(value) for value in rows[name].to_pylist()] for name in columns}
-    tables = [_table(name, words[name], chosen) for name in columns]
+    outcomes = _outcomes(rows, facts, labels or {})
+    tables = [_table(name, words[name], chosen, outcomes) for name in columns]
     if len(columns) > 1:
         both = [None if None in parts else " / ".join(parts) for parts in zip(*words.values(), strict=True)]
-        tables.append(_table(" x ".join(columns), both, chosen))
+        tables.append(_table(" x ".join(columns), both, chosen, outcomes))
     content = {
         "rate": rate,
         "rows": rows.num_rows,
@@ -64,7 +83,22 @@ def _chosen(rows: pa.Table, facts: Facts) -> tuple[Bools, str]:
     return np.array(said, dtype=np.bool_), f"selection rate (predicted {positive})"
 
 
-def _table(name: str, words: Sequence[str | None], chosen: Bools) -> dict[str, Any]:
+def _outcomes(rows: pa.Table, facts: Facts, labels: Mapping[str, str]) -> tuple[Floats, Floats]:
+    """Return each row's score (NaN: none, or no probability) and label (1: positive, 0, NaN: not known)."""
+    nothing = np.full(rows.num_rows, np.nan)
+    if facts.spec["model"]["task"] != "binary":
+        return nothing, nothing
+    scores, known = nothing, nothing.copy()
+    if "@score" in rows.column_names:
+        scores = np.array([np.nan if value is None else value for value in rows["@score"].to_pylist()], dtype=float)
+    if "@id" in rows.column_names:
+        positive = str(facts.spec["decision"]["positive"])
+        found = [labels.get(str(name)) for name in rows["@id"].to_pylist()]
+        known = np.array([np.nan if label is None else float(label == positive) for label in found])
+    return np.where((scores >= 0) & (scores <= 1), scores, np.nan), known
+
+
+def _table(name: str, words: Sequence[str | None], chosen: Bools, outcomes: tuple[Floats, Floats]) -> dict[str, Any]:
     known = [word for word in words if word is not None]
     values = np.array([word if word is not None else "" for word in words], dtype=object)
     is_known = np.array([word is not None for word in words], dtype=np.bool_)
@@ -73,6 +107,11 @@ def _table(name: str, words: Sequence[str | None], chosen: Bools) -> dict[str, A
     }
     small = {word for word, (rows, _) in counts.items() if rows < SMALL_SHARE * max(len(words), 1)}
     rates = {word: selected / rows for word, (rows, selected) in counts.items()}
+    names = tuple(counts)
+    place = {word: at for at, word in enumerate(names)}
+    groups_of = np.array([-1 if word is None else place[word] for word in words], dtype=np.int64)
+    counted = GroupCounts.empty(GroupBins(names)).updated(groups_of, chosen, *outcomes)
+    measured = {item.name: {key: asdict(item)[key] for key in _SHOWN} for item in group_fairness(counted)}
     best = max((rate for word, rate in rates.items() if word not in small), default=0.0)
     groups = [
         {
@@ -82,6 +121,7 @@ def _table(name: str, words: Sequence[str | None], chosen: Bools) -> dict[str, A
             "rate": rates[word],
             "impact_ratio": rates[word] / best if best > 0 else None,
             "small": word in small,
+            **measured[word],
         }
         for word, (rows, selected) in counts.items()
     ]

@@ -46,9 +46,13 @@ def served(home: Path | str, model: str, at: str) -> Served:
 
 def audited(home: Home, facts: Facts) -> Artifact:
     """Return the audit of all predicted rows that are kept, by protected column. Raises `StatementError`."""
-    columns = ["@prediction", "@score", *facts.spec["columns"]["protected"]]
+    columns = ["@id", "@prediction", "@score", *facts.spec["columns"]["protected"]]
     first = facts.start if facts.start is not None else 0
-    return audit(facts, home.read_segments("predictions", facts.model, first, None, columns))
+    came = home.read_segments("labels", facts.model, None, None, ["@id", "@label"])
+    # In the order in which they came: the last one corrects those before.
+    known = [came[name].to_pylist() if name in came.column_names else [] for name in ("@id", "@label")]
+    labels = {str(row): str(label) for row, label in zip(*known, strict=True) if label is not None}
+    return audit(facts, home.read_segments("predictions", facts.model, first, None, columns), labels)
 
 
 def asked_packs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pitstop.compliance.checklist import Checklist, Line
 from pitstop.compliance.clocks import serious_incidents
@@ -288,10 +289,28 @@ def _groups(facts: Facts) -> Iterable[Statement | Grid]:
         ]
         caption = f"By {item['name']}; {item['unknown']:,} rows of unknown category"
         yield grid(caption, ("category", "rows", "rate", "impact ratio"), rows)
+        yield from _outcomes_by_group(item, last)
     yield note(
         "Impact ratio: the rate divided by that of the category with the highest rate among those that are not small "
         f"(below {last.content['small_share']:.0%} of rows). New York City's Local Law 144 names no smallest ratio."
     )
+
+
+def _outcomes_by_group(item: Mapping[str, Any], last: Artifact) -> Iterable[Grid]:
+    """Return error rates and calibration by group, where an audit has any; older ones have none."""
+    names = ("tpr", "fpr", "tpr_gap", "fpr_gap", "calibration", "estimated_tpr", "estimated_fpr")
+    groups = [group for group in item["groups"] if any(group.get(name) for name in names)]
+    if groups:
+        rows = [((group["name"], *(_figure(group.get(name)) for name in names)), (last.id,)) for group in groups]
+        heads = ("category", "TPR", "FPR", "TPR gap", "FPR gap", "calibration", "TPR, estimated", "FPR, estimated")
+        yield grid(f"Outcomes by {item['name']}: 95% intervals; a gap is to all other categories together", heads, rows)
+
+
+def _figure(figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return "-"
+    text = f"{figure['value']:.1%}"
+    return text if figure["low"] is None else f"{text} ({figure['low']:.1%} to {figure['high']:.1%})"
 
 
 def _clocks(facts: Facts) -> Iterable[Statement]:
