@@ -105,6 +105,8 @@ class PostgresCatalog:
                     for table in ("subjects", "artifacts"):
                         vacuum.exec_driver_sql(f"VACUUM {table}")
                 finally:
+                    # SQLAlchemy counts what it ran as a transaction, though the server has none.
+                    vacuum.rollback()
                     vacuum.execution_options(isolation_level="READ COMMITTED")
 
     def close(self) -> None:
