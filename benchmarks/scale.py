@@ -60,7 +60,8 @@ def run(quick: bool, data: Path | None) -> Result:  # noqa: ARG001 - the frame's
         ]
         lines = [_line(name, measured) for name, measured in rows.items()]
         lines += scale_models.measure(quick, folder)
-        return Result(tuple(lines), (*bars, *_spark(files, lines)))
+        bars += _spark(files, lines)
+        return Result(tuple(lines), tuple(bars))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -74,6 +75,9 @@ def _spark(files: dict[str, Path], lines: list[dict[str, Any]]) -> list[Bar]:
         lines.append({"pass": f"spark: {error}"})
         found = {"shapes": {}, "seconds": {}}
     seconds = found["seconds"]
+    lines += [
+        {"pass": f"spark beside local, {name}", "counts that differ": many} for name, many in found["shapes"].items()
+    ]
     lines += [
         {"pass": f"spark, {workers} worker(s), 1 million x 30", "seconds": value} for workers, value in seconds.items()
     ]
