@@ -42,7 +42,7 @@ def measure(quick: bool, folder: Path) -> Rows:
                     "pass": f"{count:,} models x {DAYS} days x 30 columns in one home",
                     "a model's day, processor ms": days[count],
                     "a model's month read and added up, processor ms": reads[count],
-                    "bytes a column and window": home.size() / (count * DAYS * 30),
+                    "bytes a column and window": home.size() / ((count * DAYS + len(tries)) * 30),
                 }
             )
     finally:
