@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from pitstop.baseline.baseline import (
     DRAWS,
-    MIN_CALIBRATION_ROWS,
     Baseline,
     calibrate,
     calibrator_draws,
     quantile_edges,
     surrogate_importance,
 )
+from pitstop.baseline.calibration import MIN_CALIBRATION_ROWS
 from pitstop.profile import Layout, OutcomeProfile, profile_outcomes
 from pitstop.records.spec import Task
 from pitstop.statistics.outcome_bins import STEPS, score_values

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.baseline.maturity import cohort_ages, lag_curve
+from pitstop.baseline.maturity import cohort_ages, lag_curve, maturity_age
 
 WHOLE = st.lists(st.integers(0, 40), max_size=60).map(lambda values: np.array(values, dtype=np.int64))
 NOBODY = np.zeros(0, dtype=np.int64)
@@ -60,3 +60,23 @@ def test_ages_are_where_a_quarter_a_half_and_four_fifths_have_come() -> None:
     assert cohort_ages(lags, NOBODY, 45) == (24, 45)
     assert cohort_ages(np.full(9, 3, dtype=np.int64), NOBODY, 45) == (3,)
     assert cohort_ages(NOBODY, lags, 45) == ()
+
+
+def test_a_cohort_is_mature_when_95_percent_of_the_labels_that_come_have_come() -> None:
+    lags = np.repeat(np.arange(20), 5).astype(np.int64)
+    assert maturity_age(lags, NOBODY) == 18
+    # Half of the rows never get a label: what matters is where the curve ends.
+    assert maturity_age(lags, np.full(100, 400, dtype=np.int64)) == 18
+    assert maturity_age(NOBODY, lags) is None
+
+
+def test_early_positives_bias_a_young_cohort_and_not_a_mature_one() -> None:
+    random = np.random.default_rng(8)
+    rows = 20_000
+    positive = random.random(rows) < 0.3
+    lags = np.where(positive, random.geometric(0.3, rows), random.geometric(0.08, rows)).astype(np.int64)
+    age = maturity_age(lags, NOBODY)
+    assert age is not None
+    young, mature = positive[lags <= 5].mean(), positive[lags <= age].mean()
+    assert young > 0.45
+    assert mature == pytest.approx(0.3, abs=0.02)

@@ -90,7 +90,7 @@ def test_the_calibration_variance_is_that_between_draws() -> None:
 def test_multiclass_accuracy_is_the_mean_chance_of_being_right() -> None:
     bins = OutcomeBins("multiclass", ("a", "b"))
     counted = Scores.empty(bins).updated(np.array([0.5, 1.0]), np.array(["a", "b"]))
-    assert cbpe(counted, GRID) == {"accuracy": cbpe(counted, GRID)["accuracy"]}
+    assert set(cbpe(counted, GRID)) == {"accuracy", "calibration_error"}
     assert cbpe(counted, GRID)["accuracy"].value == pytest.approx(0.75)
 
 
@@ -118,3 +118,42 @@ def test_probabilities_of_another_shape_or_range_are_refused(calibrated: Any, dr
 def test_a_regression_has_no_cbpe() -> None:
     with pytest.raises(StatisticError, match="regression"):
         cbpe(Scores.empty(OutcomeBins("regression", (), NumericBins((0.0,)))), GRID)
+
+
+def test_a_curve_for_each_prediction_gives_what_one_curve_for_all_gives() -> None:
+    _, _, counted = rows(700, 9)
+    draws = np.clip(CALIBRATED + np.array([[-0.02], [0.03]]), 0, 1)
+    plain = cbpe(counted, CALIBRATED, draws)
+    wide = cbpe(counted, np.stack([CALIBRATED] * 2), np.repeat(draws[:, None], 2, axis=1))
+    for name, item in plain.items():
+        assert wide[name].value == pytest.approx(item.value)
+        assert wide[name].variance == pytest.approx(item.variance)
+
+
+def test_the_variance_between_blocks_is_the_jackknifes() -> None:
+    _, _, counted = rows(500, 4)
+    blocks = np.clip(CALIBRATED + np.array([[-0.02], [0.0], [0.02]]), 0, 1)
+    values = np.array([cbpe(counted, block)["accuracy"].value for block in blocks])
+    got = cbpe(counted, CALIBRATED, without=blocks)["accuracy"]
+    assert got.calibration_variance == pytest.approx(2 / 3 * ((values - values.mean()) ** 2).sum())
+
+
+def test_macro_f1_is_what_it_will_be_on_average_and_its_variance_too() -> None:
+    rng = np.random.default_rng(12)
+    bins = OutcomeBins("multiclass", ("a", "b", "c"))
+    names = np.array(["a", "b", "c"])
+    n = 3000
+    guess, score = rng.integers(0, 3, n), rng.uniform(0.4, 0.95, n)
+    # Wrong rows of a class go to the next one twice as often as to the one after it.
+    step = np.where(rng.random(n) < 2 / 3, 1, 2)
+
+    def labels() -> np.ndarray:
+        return np.where(rng.random(n) < score, guess, (guess + step) % 3)
+
+    confusion = Outcomes.empty(bins).updated(score, names[guess], names[labels()]).confusion
+    found = cbpe(Scores.empty(bins).updated(score, names[guess]), GRID, confusion=confusion)["macro_f1"]
+    values = [
+        Outcomes.empty(bins).updated(score, names[guess], names[labels()]).metrics()["macro_f1"] for _ in range(300)
+    ]
+    assert found.value == pytest.approx(np.mean(values), abs=0.004)
+    assert np.sqrt(found.sampling_variance) == pytest.approx(np.std(values), rel=0.2)

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
 from sklearn.tree import DecisionTreeRegressor
 
+from pitstop.baseline.calibration import isotonic
+from pitstop.baseline.expectation import Expectation
 from pitstop.baseline.tree import MAX_LEAVES, Codes, LeafTree
 from pitstop.profile import Layout, OutcomeProfile, Profile
 from pitstop.statistics.arrays import Piece, as_floats
@@ -25,15 +26,13 @@ from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.histogram import Histogram
 from pitstop.statistics.kernels import LeafTest, find_leaves
-from pitstop.statistics.outcome_bins import STEPS, score_values
+from pitstop.statistics.outcome_bins import STEPS
 from pitstop.statistics.words import cells_by_code
 
 # Edges of the score's own bins: quantiles of the reference, as for a feature.
 SCORE_BINS = 20
 # Enough for a standard error to a fifth of itself.
 DRAWS = 20
-# With fewer labelled rows an isotonic fit is mostly noise; the score is then taken as it is.
-MIN_CALIBRATION_ROWS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,8 @@ class Baseline:
     are score bins at reference quantiles. `importance` is each feature's share of what explains the output. `profile`
     and `outcomes` are the reference windows added up; `cells` holds only labelled rows that the tree was not fitted on.
     `windows` is the first and the last reference window, `ages` the ages in windows at which cohorts of predictions are
-    compared, `unit` the word for a window (day, hour, week; "" with row-count windows).
+    compared, `unit` the word for a window (day, hour, week; "" with row-count windows). `expectation` is what labelled
+    reference rows teach of outcomes beyond the calibrator (None without any).
     """
 
     id: str
@@ -62,6 +62,7 @@ class Baseline:
     windows: tuple[int, int]
     ages: tuple[int, ...]
     unit: str
+    expectation: Expectation | None = None
 
     @property
     def features(self) -> Mapping[str, Histogram | CategoryCounts]:
@@ -76,6 +77,8 @@ class Baseline:
             state["calibrated"] = self.calibrated
         if self.calibrator_draws is not None:
             state["calibrator_draws"] = self.calibrator_draws
+        if self.expectation is not None:
+            state |= {f"expectation.{name}": value for name, value in self.expectation.to_state().items()}
         return state | {
             "profile": np.frombuffer(self.profile.pack(), dtype=np.uint8),
             "outcomes": np.frombuffer(self.outcomes.pack(), dtype=np.uint8),
@@ -110,6 +113,7 @@ class Baseline:
             windows=(state["windows"][0], state["windows"][1]),
             ages=tuple(state["ages"]),
             unit=state["unit"],
+            expectation=Expectation.from_state(part("expectation.")) if "expectation.numbers" in state else None,
         )
 
     def leaves(
@@ -200,7 +204,7 @@ def calibrate(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:
     counted = outcomes.outcomes
     if counted.bins.task == "regression":
         return None
-    return _isotonic(*(side.astype(np.float64) for side in counted.by_score))
+    return isotonic(*(side.astype(np.float64) for side in counted.by_score))
 
 
 def calibrator_draws(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:
@@ -217,17 +221,7 @@ def calibrator_draws(outcomes: OutcomeProfile) -> NDArray[np.float64] | None:
         return None
     generator = np.random.default_rng(rows)
     samples = generator.multinomial(rows, (both / rows).ravel(), size=DRAWS).reshape(DRAWS, *both.shape)
-    return np.stack([_isotonic(negatives, positives) for negatives, positives in samples.astype(np.float64)])
-
-
-def _isotonic(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = negatives + positives
-    if total.sum() < MIN_CALIBRATION_ROWS or not positives.sum() or not negatives.sum():
-        return score_values()
-    seen = total > 0
-    model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-    model.fit(score_values()[seen], positives[seen] / total[seen], sample_weight=total[seen])
-    return np.asarray(model.predict(score_values()), dtype=np.float64)
+    return np.stack([isotonic(negatives, positives) for negatives, positives in samples.astype(np.float64)])
 
 
 def quantile_edges(by_score: NDArray[np.int64]) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 
 # Early, to alarm soon; half, to be typical; most, to be nearly mature.
 SHARES = (0.25, 0.5, 0.8)
+# What is scored against labels waits until this share of those that will come have come.
+MATURE = 0.95
 
 
 def lag_curve(lags: Ints, waiting: Ints) -> tuple[Ints, NDArray[np.float64]]:
@@ -25,8 +27,9 @@ def lag_curve(lags: Ints, waiting: Ints) -> tuple[Ints, NDArray[np.float64]]:
     if not len(lags):
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     distinct, arrived = np.unique(lags, return_counts=True)
-    at_risk = np.array([(lags >= lag).sum() + (waiting >= lag).sum() for lag in distinct])
-    return distinct, 1.0 - np.cumprod(1.0 - arrived / at_risk)
+    younger = np.searchsorted(np.sort(lags), distinct) + np.searchsorted(np.sort(waiting), distinct)
+    at_risk = (len(lags) + len(waiting) - younger).astype(np.float64)
+    return distinct, np.asarray(1.0 - np.cumprod(1.0 - arrived / at_risk), dtype=np.float64)
 
 
 def cohort_ages(lags: Ints, waiting: Ints, longest: int) -> tuple[int, ...]:
@@ -40,3 +43,15 @@ def cohort_ages(lags: Ints, waiting: Ints, longest: int) -> tuple[int, ...]:
         return ()
     places = [min(int(np.searchsorted(share, part)), len(distinct) - 1) for part in SHARES]
     return tuple(sorted({min(int(distinct[place]), longest) for place in places}))
+
+
+def maturity_age(lags: Ints, waiting: Ints) -> int | None:
+    """Return the age in windows at which a cohort is mature, None where no row is labelled.
+
+    It is the lag by which 95% of the labels have come of those that come at all: where some never do, the lag curve
+    ends below 1, and the share is taken of where it ends.
+    """
+    distinct, share = lag_curve(lags, waiting)
+    if not len(distinct):
+        return None
+    return int(distinct[min(int(np.searchsorted(share, MATURE * share[-1] - 1e-12)), len(distinct) - 1)])

@@ -18,6 +18,7 @@ from pitstop.cli.home_command import home
 from pitstop.cli.init_command import init
 from pitstop.cli.journal_command import journal
 from pitstop.cli.key_command import key
+from pitstop.cli.label_plan_command import label_plan
 from pitstop.cli.log_command import labels, log
 from pitstop.cli.order_commands import challenger, release, retrain, rollback
 from pitstop.cli.power_command import power
@@ -74,7 +75,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "rollback": rollback,
         "home": home,
     },
-    _KNOW: {"value": value, "selftest": selftest, "power": power},
+    _KNOW: {"value": value, "selftest": selftest, "power": power, "label-plan": label_plan},
     _RECORD: {
         "evidence": evidence,
         "served": served,

@@ -214,7 +214,7 @@ class Loop:
     def _close_period(self, window: int, at: int) -> Kept:
         """Keep what the period's performance was estimated to be before its labels come."""
         period = self.calendar.period_at(self.calendar.window_start(window))
-        found = estimate_period(self.stints)
+        found = estimate_period(self.stints, self.log, self.calendar, self.estimates)
         owner = self.stints[-1][0].id
         self.estimates[period] = found
         self.stints = ()

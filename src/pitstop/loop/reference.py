@@ -19,6 +19,7 @@ from pitstop.baseline.baseline import (
     quantile_edges,
     surrogate_importance,
 )
+from pitstop.baseline.expectation import Said, fit_expectation
 from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.engines.base import Piece
 from pitstop.engines.local import LocalEngine
@@ -106,6 +107,7 @@ def fit_reference(
         windows=(first, before - 1),
         ages=ages if outcomes.labelled else (),
         unit="" if calendar.by_rows else str(calendar.window),
+        expectation=fit_expectation(layout, _said(layout, log, labelled), log.labels[labelled]),
     )
     return Reference(baseline, windows)
 
@@ -196,6 +198,10 @@ def _column(layout: Layout, values: NDArray[Any]) -> pa.Array:
 
 def _codes(layout: Layout, log: RowLog, rows: Ints) -> NDArray[np.int32]:
     return cell_codes(layout, log.features(rows), log.fresh_score.values[rows], log.fresh_class.values[rows])
+
+
+def _said(layout: Layout, log: RowLog, rows: Ints) -> Said:
+    return Said(_codes(layout, log, rows), log.fresh_score.values[rows], log.fresh_class.values[rows])
 
 
 def _output(spec: ModelSpec, log: RowLog, rows: Ints) -> Floats:

@@ -1,40 +1,46 @@
 """Performance estimated before the labels come, with an interval, for any number of windows added up.
 
-Classes: CBPE from counts (confidence-based estimation as in NannyML, on 1001 score bins with our own calibrator).
-Regression: the reference's mean absolute error of each leaf, weighted by the window's leaves. Both assume that the
-relation of inputs to outcome is as it was in the baseline; `believable` says when labels contradict that.
+Classes: CBPE from counts (confidence-based estimation as in NannyML, on 1001 score bins with our own calibrator), which
+the features correct where the rows are at hand. Regression: direct loss estimation where they are, else the reference's
+mean absolute error of each leaf, weighted by the window's leaves. All assume that the relation of inputs to outcome is
+as it was in the baseline; `pitstop.monitors.track_record` widens and withdraws estimates when labels contradict that.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pitstop.baseline.baseline import Baseline
+from pitstop.baseline.expectation import Said
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import Ints, Signal, WindowCounts
-from pitstop.profile import OutcomeProfile, Profile
-from pitstop.statistics.expected import cbpe
+from pitstop.monitors.track_record import Miss, band
+from pitstop.profile import Profile
+from pitstop.statistics import expected
+from pitstop.statistics.base import Floats
 
-Z = 1.96
-# Realised and expected error of the same labelled rows may differ by this many standard errors (two-sided 0.27%).
-CONTRADICTION = 3.0
-# And a difference of fewer points of error than this does not make an estimate useless.
-SMALLEST_CONTRADICTION = 0.03
-MIN_LABELLED = 30
+# Metrics without an upper limit, and those that may be below 0.
+UNBOUNDED = frozenset({"mae", "rmse", "bias", "r2", "log_loss"})
+SIGNED = frozenset({"bias", "r2"})
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated metric with its 95% interval; `withdrawn` says why it is not to be believed."""
+    """An estimated metric with its 95% interval; `withdrawn` says why it is not to be believed.
+
+    `sampling` is the part of its variance that is chance in the labels yet to come.
+    """
 
     metric: str
     value: float
     low: float
     high: float
     withdrawn: str | None = None
+    sampling: float = 0.0
 
 
 class EstimatedPerformance:
@@ -60,75 +66,63 @@ class EstimatedPerformance:
         )
 
 
-def estimates(baseline: Baseline, profile: Profile) -> tuple[Estimate, ...]:
+def estimates(
+    baseline: Baseline, profile: Profile, said: Said | None = None, misses: Sequence[Miss] = ()
+) -> tuple[Estimate, ...]:
     """Return the estimated metrics of the rows in `profile`; none where it has no rows or no scores.
 
-    Binary: accuracy, precision, recall, f1, roc_auc. Multiclass: accuracy. Regression: mae.
+    Binary: accuracy, precision, recall, f1, roc_auc, average_precision, log_loss, brier, calibration_error. Multiclass:
+    accuracy, macro_f1. Regression: mae, and with `said` rmse, bias and r2. `said` are the same rows, where they are at
+    hand; `misses` are those of earlier estimates, oldest first.
     """
     if profile.scores.n == 0:
         return ()
-    if baseline.calibrated is None:
-        found = _leaf_mae(baseline, profile)
-        return () if found is None else (found,)
-    if int(profile.scores.by_score.sum()) == 0:
-        return ()
-    expected = cbpe(profile.scores, baseline.calibrated, baseline.calibrator_draws)
+    known = {} if baseline.expectation is None else baseline.expectation.spreads
+    found = _losses(baseline, profile, said) if baseline.calibrated is None else _classes(baseline, profile, said)
     return tuple(
-        _clipped(name, found.value, math.sqrt(found.variance))
-        for name, found in expected.items()
-        if math.isfinite(found.value) and math.isfinite(found.variance)
+        _banded(name, item, known.get(name, 0.0), misses)
+        for name, item in found.items()
+        if math.isfinite(item.value) and math.isfinite(item.variance)
     )
 
 
-def believable(baseline: Baseline, outcomes: OutcomeProfile) -> str | None:
-    """Return None, or why estimates are withdrawn: labelled rows contradict the calibrator.
-
-    The error that the calibrator expects of labelled rows is compared with their realised error, in standard
-    errors.
-    """
-    counted = outcomes.outcomes
-    if baseline.calibrated is None or counted.n < MIN_LABELLED:
-        return None
-    if counted.bins.task == "binary":
-        by_class = counted.part("counts").sum(axis=1)[:, :-1].astype(np.float64)
-        right = np.stack([1 - baseline.calibrated, baseline.calibrated])
-        chance, rows = (by_class * right).sum(), by_class.sum()
-        spread = (by_class * right * (1 - right)).sum()
-    else:
-        by_score = counted.by_score.sum(axis=0).astype(np.float64)
-        chance, rows = (by_score * baseline.calibrated).sum(), by_score.sum()
-        spread = (by_score * baseline.calibrated * (1 - baseline.calibrated)).sum()
-    if rows == 0 or spread <= 0:
-        return None
-    wrong = counted.errors[0][0]
-    expected = rows - chance
-    # The calibrator's own uncertainty counts as much again as that of the reference it was fitted on.
-    reference = max(baseline.outcomes.labelled, 1)
-    error = math.sqrt(spread * (1 + rows / reference))
-    if abs(wrong - expected) <= max(CONTRADICTION * error, SMALLEST_CONTRADICTION * rows):
-        return None
-    return (
-        f"labels contradict it: {wrong / rows:.1%} of {rows:.0f} labelled rows were wrong, "
-        f"{expected / rows:.1%} expected; "
-        "the relation of inputs to outcome has changed"
-    )
+def _classes(baseline: Baseline, profile: Profile, said: Said | None) -> dict[str, expected.Estimate]:
+    scores, calibrated = profile.scores, baseline.calibrated
+    if calibrated is None or int(scores.by_score.sum()) == 0:
+        return {}
+    curve: Floats = calibrated
+    without, draws = None, baseline.calibrator_draws
+    if said is not None and baseline.expectation is not None:
+        curve, without = baseline.expectation.curves(scores.bins, calibrated, said)
+        if draws is not None:
+            draws = np.clip(curve + (draws - calibrated)[:, np.newaxis], 0.0, 1.0)
+    confusion = baseline.outcomes.outcomes.confusion if scores.bins.task == "multiclass" else None
+    return expected.cbpe(scores, curve, draws, without=without, confusion=confusion)
 
 
-def _leaf_mae(baseline: Baseline, profile: Profile) -> Estimate | None:
+def _losses(baseline: Baseline, profile: Profile, said: Said | None) -> dict[str, expected.Estimate]:
+    if said is not None and baseline.expectation is not None:
+        return baseline.expectation.losses(said)
     labelled = baseline.cells.labelled.astype(np.float64)
-    if labelled.sum() == 0:
-        return None
+    n = float(profile.leaves.sum())
+    if labelled.sum() == 0 or n == 0:
+        return {}
     seen = labelled > 0
     overall = baseline.cells.total_loss / labelled.sum()
     mean = np.where(seen, np.nan_to_num(baseline.cells.mean_loss), overall)
     variance = np.nan_to_num(baseline.cells.variance)
-    n = profile.leaves.sum()
     share = profile.leaves / n
-    value = float(share @ mean)
-    error = float((share * variance).sum() / n + (share**2 * variance / np.maximum(labelled, 1)).sum())
-    half = Z * math.sqrt(error)
-    return Estimate("mae", value, max(0.0, value - half), value + half)
+    chance = float((share * variance).sum() / n)
+    return {
+        "mae": expected.Estimate(
+            float(share @ mean), chance, float((share**2 * variance / np.maximum(labelled, 1)).sum())
+        )
+    }
 
 
-def _clipped(name: str, value: float, error: float) -> Estimate:
-    return Estimate(name, value, max(0.0, value - Z * error), min(1.0, value + Z * error))
+def _banded(name: str, item: expected.Estimate, spread: float, misses: Sequence[Miss]) -> Estimate:
+    known = item.calibration_variance + spread
+    found = band(name, item.value, (item.sampling_variance, known), misses, unit=name not in UNBOUNDED)
+    low = item.value - found.half if name in SIGNED else max(0.0, item.value - found.half)
+    high = item.value + found.half if name in UNBOUNDED else min(1.0, item.value + found.half)
+    return Estimate(name, item.value, low, high, found.withdrawn, item.sampling_variance)

@@ -14,6 +14,8 @@ import numpy as np
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts
+from pitstop.monitors.estimated import SIGNED, UNBOUNDED
+from pitstop.statistics.sampling import standard_errors
 
 TOLERANCE = 0.01
 
@@ -48,11 +50,17 @@ class Performance:
         return np.array(wrong, dtype=np.int64), np.array(labelled, dtype=np.int64)
 
     def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
-        """Return every realised metric that the window's labels define; the error rate has a Wilson interval."""
+        """Return every realised metric that the window's labels define, with its 95% interval where counts tell one.
+
+        The error rate has a Wilson interval, the others have 1.96 `standard_errors` to each side.
+        """
         del baseline
         counted = window.outcomes.outcomes
+        errors = standard_errors(counted)
         found = [
-            Signal(f"realised_{name}", "", value) for name, value in counted.metrics().items() if math.isfinite(value)
+            Signal(f"realised_{name}", "", value, *_interval(name, value, errors.get(name, math.nan)))
+            for name, value in counted.metrics().items()
+            if math.isfinite(value)
         ]
         wrong, n = counted.errors
         if n and counted.bins.prediction is None:
@@ -71,6 +79,13 @@ def error_indicators(baseline: Baseline) -> tuple[tuple[str, int], ...]:
             found.append((f"the model's error rate{late}", age))
         found += [(f"the model's share of errors of {edge:.6g} and more{late}", age) for edge in bins.error_edges]
     return tuple(found)
+
+
+def _interval(name: str, value: float, error: float) -> tuple[float, float] | tuple[None, None]:
+    if not math.isfinite(error):
+        return None, None
+    low, high = value - 1.96 * error, value + 1.96 * error
+    return low if name in SIGNED else max(0.0, low), high if name in UNBOUNDED else min(1.0, high)
 
 
 def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:

@@ -51,16 +51,34 @@ def average_precision(negatives: Counts | Floats, positives: Counts | Floats) ->
 
 
 def score_metrics(negatives: Counts, positives: Counts) -> dict[str, float]:
-    """Return roc_auc, average_precision, log_loss (nats) and brier from counts per score bin, int64[1001] each."""
+    """Return roc_auc, average_precision, log_loss (nats), brier, calibration_error from counts, int64[1001] each."""
     n = float(negatives.sum() + positives.sum())
     score = score_values()
-    safe = np.clip(score, _EXTREME, 1 - _EXTREME)
+    negative, positive = log_losses()
     return {
         "roc_auc": roc_auc(negatives, positives),
         "average_precision": average_precision(negatives, positives),
-        "log_loss": ratio(-float(positives @ np.log(safe) + negatives @ np.log1p(-safe)), n),
+        "log_loss": ratio(float(positives @ positive + negatives @ negative), n),
         "brier": ratio(float(positives @ (1 - score) ** 2 + negatives @ score**2), n),
+        "calibration_error": calibration_error(negatives, positives),
     }
+
+
+def log_losses() -> tuple[Floats, Floats]:
+    """Return the log loss (nats) of a negative and of a positive row in each of the 1001 score bins."""
+    safe = np.clip(score_values(), _EXTREME, 1 - _EXTREME)
+    return -np.log1p(-safe), -np.log(safe)
+
+
+def calibration_error(negatives: Counts | Floats, positives: Counts | Floats) -> float:
+    """Return the expected calibration error over ten equal score intervals (Naeini et al. 2015), 0 to 1.
+
+    The mean over rows of |share of positives - mean score| of the interval that a row's score lies in.
+    """
+    rows = negatives + positives
+    tenth = np.minimum(np.arange(STEPS + 1) * 10 // STEPS, 9)
+    gaps = np.bincount(tenth, positives - rows * score_values(), minlength=10)
+    return ratio(float(np.abs(gaps).sum()), float(rows.sum()))
 
 
 def macro_metrics(confusion: Counts) -> dict[str, float]:

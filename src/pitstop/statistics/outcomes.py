@@ -139,14 +139,16 @@ class Outcomes(Tally[OutcomeBins]):
     def metrics(self) -> dict[str, float]:
         """Return every realised metric of the task by name; NaN where the rows do not define it.
 
-        Binary: accuracy, precision, recall, f1, roc_auc, average_precision, log_loss, brier (scores to half a bin,
-        0.0005). Multiclass: accuracy, macro_f1. Regression, in the label's unit: mae, rmse, r2, bias (mean of
-        prediction - label).
+        Binary: accuracy, precision, recall, f1, roc_auc, average_precision, log_loss, brier, calibration_error (scores
+        to half a bin, 0.0005). Multiclass: accuracy, macro_f1, calibration_error (of the predicted class). Regression,
+        in the label's unit: mae, rmse, r2, bias (mean of prediction - label).
         """
         if self.bins.task == "binary":
             return metrics.confusion_metrics(self.confusion) | metrics.score_metrics(*self.by_score)
         if self.bins.task == "multiclass":
-            return metrics.macro_metrics(self.confusion)
+            return metrics.macro_metrics(self.confusion) | {
+                "calibration_error": metrics.calibration_error(*self.by_score)
+            }
         n, unit = self.n, self.bins.unit
         state = {name: float(part) for name, part in self.to_state().items() if name != "errors"}
         spread = state["label_squared"] - metrics.ratio(state["label"] ** 2, n)
