@@ -33,10 +33,6 @@ STEPS_VERSION = "1"
 Ended = Callable[[Job], None]
 
 
-class _Stopping(BaseException):
-    """The service stops. No `Exception`, because DBOS would record that as how a step ended."""
-
-
 class _Json(Serializer):
     """What DBOS writes down, as JSON: its own serializer would unpickle what stands in the database."""
 
@@ -150,8 +146,10 @@ class Jobs:
 
     def _report(self, name: str, note: str, done: int, total: int) -> bool:
         if self._closing.is_set():
-            # The step ends without being recorded, and is begun again by the next process.
-            raise _Stopping
+            # No `Exception`, because DBOS would record that as how the step ended; so it is begun again by the next
+            # process.
+            msg = "the service stops"
+            raise SystemExit(msg)
         return self.board.progress(name, note, done, total)
 
     def _end(self, name: str, answer: Mapping[str, Any]) -> None:
