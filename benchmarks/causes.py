@@ -33,7 +33,7 @@ from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.distances import jensen_shannon
 
-SEED = 20261128
+SEED = 20261130
 # (changes of each kind on each set, faults of each kind, windows without a fault)
 FULL, QUICK = (20, 25, 200), (4, 25, 50)
 NAMES = {

@@ -91,7 +91,7 @@ def _distances(before: Ints, after: Ints) -> Floats:
 
 
 def _by_courses(hours: Hours, courses: Sequence[Course]) -> int:
-    found = [(_Daily.of(hours.reference, course.reference), course) for course in courses]
+    found = [(_Daily.of(hours.reference, course.reference, hours.current.size), course) for course in courses]
     known = [(daily, course) for daily, course in found if daily.weight > 0]
     if not known or int((np.bincount(hours.current[hours.current >= 0], minlength=HOURS) > 0).sum()) < FEWEST_HOURS:
         return 0
@@ -119,7 +119,8 @@ class _Daily:
     weight: float
 
     @classmethod
-    def of(cls, hours: Ints, values: Floats) -> _Daily:
+    def of(cls, hours: Ints, values: Floats, window: int) -> _Daily:
+        values = _without_season(values, window)
         use = (hours >= 0) & np.isfinite(values)
         counts = np.bincount(hours[use], minlength=HOURS)
         spread = float(np.var(values[use])) if use.any() else 0.0
@@ -132,6 +133,16 @@ class _Daily:
         # What chance alone explains of n rows by 24 means.
         explained -= HOURS / max(int(counts.sum()), 1)
         return cls(means, explained if explained >= _EXPLAINED else 0.0)
+
+
+def _without_season(values: Floats, window: int) -> Floats:
+    """Return values less the mean of their stretch: a year's warmth must not hide the day's."""
+    found = np.where(np.isfinite(values), values, np.nan)
+    for cut in stretches(values.size, window):
+        piece = found[cut]
+        if np.isfinite(piece).any():
+            found[cut] = piece - np.nanmean(piece)
+    return found
 
 
 def _scores(witnesses: Sequence[tuple[_Daily, Floats]], hours: Ints) -> Floats:
