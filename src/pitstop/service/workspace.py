@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from pitstop.errors import SpecError, StoreError, UnknownNameError
+from pitstop.errors import SpecError, StoreBusyError, StoreError, UnknownNameError
 from pitstop.records.spec import ModelSpec, load_spec, parse_spec, spec_of
 from pitstop.service.fleet import FLEET, Fleet
 from pitstop.store.disk import disk_errors
@@ -153,6 +154,7 @@ class Workspace:
         """
         folder = Path(home).absolute()
         known = _remembered(folder)
+        bring_up_to_date(folder)
         with Home.open(folder, read_only=True) as kept:
             found = {name: dict(specs[-1].content) for name in kept.models() if (specs := kept.artifacts("spec", name))}
         if not found:
@@ -211,6 +213,12 @@ class Workspace:
                 raise StoreError(msg)
             connection.execute(_MODELS.insert(), row)
         return self.model(name)
+
+
+def bring_up_to_date(home: Path) -> None:
+    """Open a home once for writing, so that one of an earlier version can then be read; one in use is left alone."""
+    with suppress(StoreBusyError):
+        Home.open(home, create=False).close()
 
 
 def _usable(name: str) -> str:
