@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pitstop.errors import StatisticError
+from pitstop.statistics import metrics
 from pitstop.statistics.bins import NumericBins
 from pitstop.statistics.expected import cbpe, expected_confusion
+from pitstop.statistics.expected_curves import binary_values, gaps, precisions
 from pitstop.statistics.outcome_bins import OutcomeBins
 from pitstop.statistics.outcomes import Outcomes
 from pitstop.statistics.scores import Scores
@@ -157,3 +161,34 @@ def test_macro_f1_is_what_it_will_be_on_average_and_its_variance_too() -> None:
     ]
     assert found.value == pytest.approx(np.mean(values), abs=0.004)
     assert np.sqrt(found.sampling_variance) == pytest.approx(np.std(values), rel=0.2)
+
+
+@pytest.mark.parametrize("n", [40, 300, 3_000])
+def test_what_is_not_smooth_has_the_mean_and_the_spread_of_simulated_labels(n: int) -> None:
+    rng = np.random.default_rng(n)
+    counted = rows(n, n)[2]
+    count = counted.counts.sum(axis=0)
+    drawn = rng.binomial(count, CALIBRATED, size=(4_000, 1001)).astype(np.float64)
+    drawn = drawn[drawn.sum(axis=1) > 0]
+    found = {"average_precision": precisions(count.astype(float), drawn), "calibration_error": gaps(count, drawn)}
+    got = cbpe(counted, CALIBRATED)
+    for name, values in found.items():
+        assert got[name].value == pytest.approx(values.mean(), abs=0.12 * values.std())
+        assert math.sqrt(got[name].sampling_variance) == pytest.approx(values.std(), rel=0.15 if n < 100 else 0.1)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 400), st.booleans())
+def test_many_calibrators_at_once_say_what_each_says_alone(seed: int, n: int, apart: bool) -> None:
+    rng = np.random.default_rng(seed)
+    counted = rows(n, seed)[2]
+    counts = counted.counts.astype(np.float64)
+    curves = np.sort(rng.random((3, 2, 1001) if apart else (3, 1001)), axis=-1)
+    together = binary_values(counts, curves, 1e-12)
+    for place, curve in enumerate(curves):
+        alone = {name: item.value for name, item in cbpe(counted, curve).items()}
+        positives = (counts * curve).sum(axis=0)
+        negatives = counts.sum(axis=0) - positives
+        alone["average_precision"] = metrics.average_precision(negatives, positives)
+        alone["calibration_error"] = metrics.calibration_error(negatives, positives)
+        assert {name: values[place] for name, values in together.items()} == pytest.approx(alone, nan_ok=True)

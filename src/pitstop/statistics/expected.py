@@ -13,10 +13,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from pitstop.errors import StatisticError
 from pitstop.statistics import metrics
 from pitstop.statistics.base import Floats
+from pitstop.statistics.expected_curves import binary_values, by_tenth, gaps
 from pitstop.statistics.outcome_bins import STEPS, score_values
 from pitstop.statistics.scores import Scores
 
@@ -25,8 +27,6 @@ _Estimator = Callable[[Floats, Floats], tuple[float, Floats]]
 
 # One row has no pair; rounding leaves this share of one at most.
 _NO_PAIRS = 1e-12
-# Enough for a standard error to a twentieth of itself.
-_SIMULATED = 200
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def cbpe(
     without either).
 
     The sampling variance is exact for accuracy, precision, log_loss and brier (sum of c (1 - c) times the squared
-    weight of a row), by the delta method, to first order, for recall, f1, roc_auc and macro_f1, and from `_SIMULATED`
-    draws of the labels for average_precision and calibration_error. A metric without rows that define it is NaN.
+    weight of a row), by the delta method, to first order, for recall, f1, roc_auc, macro_f1 and average_precision, and
+    of folded normal gaps for calibration_error. A metric without rows that define it is NaN.
     Raises `StatisticError` for a regression and for probabilities of another shape or outside [0, 1].
     """
     if scores.bins.task == "regression":
@@ -78,80 +78,84 @@ def cbpe(
         estimators["macro_f1"] = partial(_macro_f1, _misses(confusion))
     estimates = {}
     spread = counts * calibrated * (1 - calibrated)
+    known = [_by_curve(estimators, counts, curves, binary=binary) for curves in (draws, without)]
     for name, estimator in estimators.items():
         value, slope = estimator(counts, calibrated)
         sampling = math.nan if math.isnan(value) else float(np.sum(spread * slope**2))
-        estimates[name] = Estimate(value, sampling, _between(partial(_value, estimator, counts), draws, without))
-    return estimates | _simulated(counts, calibrated, draws, without, ranked=binary)
+        estimates[name] = Estimate(value, sampling, _between(*(found.get(name) for found in known)))
+    return estimates | _not_smooth(counts, calibrated, known, ranked=binary)
 
 
-def _value(estimator: _Estimator, counts: Floats, calibrated: Floats) -> float:
-    return estimator(counts, calibrated)[0]
-
-
-def _between(
-    estimate: Callable[[Floats], float], draws: NDArray[np.float64] | None, without: NDArray[np.float64] | None
-) -> float:
-    """Return the variance by the calibrator: between bootstrap draws, and the jackknife's between blocks."""
-    variance = 0.0
-    if draws is not None:
-        variance += float(np.var([estimate(draw) for draw in draws], ddof=1))
-    if without is not None:
-        found = np.array([estimate(block) for block in without])
-        variance += float((len(found) - 1) * np.var(found))
-    return variance
-
-
-def _simulated(
-    counts: Floats,
-    calibrated: NDArray[np.float64],
-    draws: NDArray[np.float64] | None,
-    without: NDArray[np.float64] | None,
-    *,
-    ranked: bool,
-) -> dict[str, Estimate]:
-    """Return the metrics that are no smooth function of the expected counts; the seed is the number of rows."""
+def _by_curve(
+    estimators: dict[str, _Estimator], counts: Floats, curves: Floats | None, *, binary: bool
+) -> dict[str, Floats]:
+    """Return what each metric is under each calibrator, float64[curves]; nothing where there are none."""
+    if curves is None:
+        return {}
+    if binary:
+        return binary_values(counts, curves, _NO_PAIRS)
+    found = {
+        name: np.array([estimator(counts, curve)[0] for curve in curves]) for name, estimator in estimators.items()
+    }
     rows = counts.sum(axis=0)
-    names = ("average_precision", "calibration_error") if ranked else ("calibration_error",)
-    if not rows.sum():
-        return {name: Estimate(math.nan, math.nan, 0.0) for name in names}
-    seen = np.flatnonzero(rows)
-    chance = _by_bin(counts, calibrated)[seen]
-    generator = np.random.default_rng(int(rows.sum()))
-    found = generator.binomial(rows[seen].astype(np.int64), chance, size=(_SIMULATED, seen.size)).astype(np.float64)
+    positives = np.stack([rows * _by_bin(counts, curve) for curve in curves])
+    return found | {"calibration_error": gaps(rows, positives)}
 
-    def at(metric: Callable[[Floats, Floats], float], curve: Floats) -> float:
-        positives = rows * _by_bin(counts, curve)
-        return metric(rows - positives, positives)
 
-    # Neither is linear in the labels, so their mean over draws is taken, not their value at the expected counts.
-    gap = _between(partial(at, metrics.calibration_error), draws, without)
-    estimates = {"calibration_error": _from_draws(_gaps(rows[seen], found, seen), gap)}
+def _between(draws: Floats | None, without: Floats | None) -> float:
+    """Return the variance by the calibrator: between bootstrap draws, and the jackknife's between blocks."""
+    variance = 0.0 if draws is None else float(np.var(draws, ddof=1))
+    return variance + (0.0 if without is None else float((len(without) - 1) * np.var(without)))
+
+
+def _not_smooth(
+    counts: Floats, calibrated: Floats, known: list[dict[str, Floats]], *, ranked: bool
+) -> dict[str, Estimate]:
+    """Return the metrics whose mean over labels is not their value at the expected counts.
+
+    `known` is what each metric is under each draw of the calibrator, and without each block.
+    """
+    rows = counts.sum(axis=0)
+    found = {"calibration_error": _calibration_error(rows, _by_bin(counts, calibrated))}
     if ranked:
-        between = _between(partial(at, metrics.average_precision), draws, without)
-        estimates["average_precision"] = _from_draws(_precisions(rows[seen], found), between)
-    return estimates
+        found["average_precision"] = _average_precision(rows, _by_bin(counts, calibrated))
+    return {name: Estimate(*pair, _between(*(item.get(name) for item in known))) for name, pair in found.items()}
 
 
-def _from_draws(values: Floats, between: float) -> Estimate:
-    if len(values) < 2:
-        return Estimate(math.nan, math.nan, between)
-    return Estimate(float(values.mean()), float(values.var(ddof=1)), between)
+def _calibration_error(rows: Floats, chance: Floats) -> tuple[float, float]:
+    """Return mean and variance of the calibration error: a sum of absolute values of gaps that are nearly normal."""
+    n = float(rows.sum())
+    if not n:
+        return math.nan, math.nan
+    gap = by_tenth((rows * (chance - score_values()))[np.newaxis])[0]
+    variance = by_tenth((rows * chance * (1 - chance))[np.newaxis])[0]
+    spread = np.sqrt(np.maximum(variance, _NO_PAIRS))
+    # The folded normal distribution (Leone, Nelson and Nottingham, Technometrics 3, 1961).
+    mean = spread * math.sqrt(2 / math.pi) * np.exp(-(gap**2) / (2 * spread**2)) + gap * erf(
+        gap / (spread * math.sqrt(2))
+    )
+    return float(mean.sum()) / n, float(np.maximum(gap**2 + variance - mean**2, 0.0).sum()) / n**2
 
 
-def _precisions(rows: Floats, positives: Floats) -> Floats:
-    """Return the average precision of each draw that has a positive (as `metrics.average_precision`)."""
-    drawn = positives[positives.sum(axis=1) > 0, ::-1]
-    found, taken = np.cumsum(drawn, axis=1), np.cumsum(rows[::-1])
-    summed: Floats = np.asarray(found / taken * drawn, dtype=np.float64).sum(axis=1)
-    return np.asarray(summed / found[:, -1], dtype=np.float64)
+def _average_precision(rows: Floats, chance: Floats) -> tuple[float, float]:
+    """Return mean (to second order in the labels) and variance (to first) of the average precision.
 
-
-def _gaps(rows: Floats, positives: Floats, bins: NDArray[np.int64]) -> Floats:
-    """Return the calibration error of each draw (`metrics.calibration_error`)."""
-    tenth = np.minimum(bins * 10 // STEPS, 9)
-    inside = (tenth[:, np.newaxis] == np.arange(10)).astype(np.float64)
-    return np.asarray(np.abs((positives - rows * bins / STEPS) @ inside).sum(axis=1) / rows.sum())
+    It is N / P, where N sums found x new / taken over falling score bins and P is the number of positives. In N every
+    bin is found together with itself, so its mean exceeds its value at the expected counts by their variances.
+    """
+    taken, new = np.cumsum(rows[::-1]), (rows * chance)[::-1]
+    variance = (rows * chance * (1 - chance))[::-1]
+    found, whole = np.cumsum(new), float(new.sum())
+    if whole <= _NO_PAIRS * max(1.0, float(rows.sum())):
+        return math.nan, math.nan
+    share = 1 / np.maximum(taken, 1e-300)
+    there = rows[::-1] > 0
+    summed = float(np.where(there, (found * new + variance) * share, 0.0).sum())
+    later = np.where(there, new * share, 0.0)
+    slope = found * share + np.cumsum(later[::-1])[::-1]
+    total = float(variance.sum())
+    mean = summed / whole - float(variance @ slope) / whole**2 + summed * total / whole**3
+    return min(max(mean, 0.0), 1.0), float(variance @ (slope - summed / whole) ** 2) / whole**2
 
 
 def _by_bin(counts: Floats, calibrated: Floats) -> Floats:
