@@ -27,6 +27,9 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "incident": "an incident as it was opened",
         "incident-growth": "how an incident stands after a later alarm",
         "disposition": "what a person found out about an alarm or an incident",
+        "assignment": "who looks after an incident",
+        "snooze": "an incident that nobody wants to hear of until it is worse",
+        "comment": "what a person writes about an incident",
         "quarantine": "rows from a broken pipeline that no model is trained on, and since when",
         "decision": "what the retraining policy decided, with what it weighed",
         "challenger": "a model that is trained, with its recipe and the digest of its training rows",
@@ -50,6 +53,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "incident-closing": "that a serious incident was put right",
         "hold": "a person's data have to be kept, or need not be any more",
         "erasure": "a person's data were destroyed, or a hold kept them",
+        "compaction": "small segments of received rows were put together, with the digests before and after",
+        "retention": "received rows were deleted because they were older than they may be kept",
         "export": "signed heads and entries were copied to a place of their own",
     }
 )
