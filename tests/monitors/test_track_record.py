@@ -27,6 +27,10 @@ def test_an_interval_is_never_narrower_than_without_a_record(misses: list[float]
     assert band("accuracy", 0.8, (CHANCE, known), of(*misses)).half >= alone.half
 
 
+def test_an_estimate_that_is_not_defined_and_has_no_record_is_not_withdrawn() -> None:
+    assert band("roc_auc", math.nan, (math.nan, math.nan), ()).withdrawn is None
+
+
 def test_only_the_same_metric_and_the_latest_misses_count() -> None:
     other = tuple(Miss("f1", 0.4, CHANCE) for _ in range(3))
     assert band("accuracy", 0.8, (CHANCE, 0.0), other).withdrawn is None

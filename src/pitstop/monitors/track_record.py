@@ -56,7 +56,11 @@ def band(
         beyond = (w * (item.miss**2 - item.sampling) for w, item in zip(weights, recent, strict=True))
         excess = max(0.0, MOVING * sum(beyond) / sum(weights))
     half = Z * math.sqrt(sampling + max(known, excess))
-    if half <= max(USELESS * Z * math.sqrt(sampling), NARROW * (1.0 if unit else abs(value))) or excess <= known:
+    if (
+        not recent
+        or half <= max(USELESS * Z * math.sqrt(sampling), NARROW * (1.0 if unit else abs(value)))
+        or excess <= known
+    ):
         return Band(half)
     # Where nothing is left to chance, any miss is endlessly larger.
     times = min(half / (Z * math.sqrt(max(sampling, 1e-12))), 99.0)
