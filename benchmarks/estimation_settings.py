@@ -2,7 +2,8 @@
 
 `python -m benchmarks.estimation_settings [SET ...]` prints, for each case, the error of each variant relative to
 NannyML's CBPE: the calibrator alone, the density ratio that was tried and dropped, and the shipped trees; then how
-often intervals cover, and how much is withdrawn, for each setting of the track record.
+often intervals cover, and how much is withdrawn, for each setting of the track record. The choice itself was made with
+scripts of the day on part of these cases (docs/decisions/0025); this is a fuller form of them.
 """
 
 from __future__ import annotations
