@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -33,6 +33,7 @@ BUCKET = 1 << 18
 _RUNS = TABLES.tables["join_runs"]
 _INSERT = _RUNS.insert()
 _DROP = _RUNS.delete().where(_RUNS.c.hash_key == sa.bindparam("key"))
+_REPLACE = _RUNS.update().where(_RUNS.c.hash_key == sa.bindparam("key"))
 Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
@@ -164,21 +165,22 @@ class JoinIndex:
             if not hit.any():
                 kept.append(run)
                 continue
-            self._forget(run)
-            if not hit.all():
-                self._keep(np.asarray(known)[~hit], np.asarray(values)[~hit])
+            if hit.all():
+                self._forget(run)
+            else:
+                kept.append(self._keep(np.asarray(known)[~hit], np.asarray(values)[~hit], instead_of=run))
         self._runs = kept
 
     def _mapped(self, run: Run) -> tuple[Any, Any]:
         hashes = np.memmap(self._path(run.hash_key), dtype=np.uint64, mode="r")
         return hashes, np.memmap(self._path(run.value_key), dtype=self._record, mode="r")
 
-    def _keep(self, hashes: Hashes, values: NDArray[Any]) -> None:
+    def _keep(self, hashes: Hashes, values: NDArray[Any], instead_of: Run | None = None) -> Run:
         name = f"{FOLDER}/{secrets.token_hex(12)}"
         one = self._store.put_content(f"{name}.hashes", hashes.tobytes())
         two = self._store.put_content(f"{name}.values", values.tobytes())
         bounds = int(values["at"].min()), int(values["at"].max())
-        self._record_run(name, hashes.size, bounds, (one.digest, two.digest))
+        return self._record_run(name, hashes.size, bounds, (one.digest, two.digest), instead_of)
 
     def _keep_merged(self, parts: Iterator[tuple[Hashes, NDArray[Any]]]) -> None:
         rows, first, last = 0, np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -195,19 +197,24 @@ class JoinIndex:
             two = self._store.put_content(f"{name}.values", Path(right.name))
         self._record_run(name, rows, (first, last), (one.digest, two.digest))
 
-    def _record_run(self, name: str, rows: int, bounds: tuple[int, int], digests: tuple[str, str]) -> None:
-        row = {
-            "model": self._model,
-            "kind": self._kind,
-            "rows": rows,
-            "first_at": bounds[0],
-            "last_at": bounds[1],
-            "hash_key": f"{name}.hashes",
-            "hash_digest": digests[0],
-            "value_key": f"{name}.values",
-            "value_digest": digests[1],
-        }
-        self._store.execute(_INSERT, [row])
+    def _record_run(
+        self,
+        name: str,
+        rows: int,
+        bounds: tuple[int, int],
+        digests: tuple[str, str],
+        instead_of: Run | None = None,
+    ) -> Run:
+        """Put a run into the catalog as the newest, or in the place of one: what is older must not become newer."""
+        keys = f"{name}.hashes", f"{name}.values"
+        made = Run(self._model, self._kind, rows, *bounds, keys[0], digests[0], keys[1], digests[1])
+        if instead_of is None:
+            self._store.execute(_INSERT, [asdict(made)])
+        else:
+            self._store.execute(_REPLACE, [{"key": instead_of.hash_key, **asdict(made)}])
+            self._store.drop_content(instead_of.hash_key)
+            self._store.drop_content(instead_of.value_key)
+        return made
 
 
 def _size_of(rows: int) -> int:

@@ -104,3 +104,28 @@ def test_an_order_is_carried_out_once_though_the_drain_is_opened_again(
     with Home.open(tmp_path / "records") as home:
         assert len(home.artifacts("erasure", "m")) == 1
         assert len(home.read_segments("predictions", "m")["@id"]) == 1_199
+
+
+def test_an_erasure_leaves_the_corrections_of_other_labels_in_force(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
+) -> None:
+    # Each drained by itself, so that a label and its correction lie in runs of their own; the erased is in the older.
+    steps: tuple[tuple[Kind, Any], ...] = (
+        ("predictions", rows_of(0, 1_200)),
+        ("labels", [label_of(n) for n in range(100)]),
+        ("labels", [label_of(n, flip=True, later=9) for n in range(50)]),
+    )
+    with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
+        for kind, rows in steps:
+            put(inbox, kind, rows)
+            drain.run_dry()
+        inbox.erase("id-70", "a request")
+        drain.run_dry()
+        check_counts(drain.home, spec)
+        repeated = intakes(drain.home)["m"].repeated
+        put(inbox, "labels", [label_of(n, flip=True, later=9) for n in range(50)])
+        drain.run_dry()
+        assert intakes(drain.home)["m"].repeated == repeated + 50
+        put(inbox, "labels", [label_of(n, later=12) for n in range(50)])
+        drain.run_dry()
+        check_counts(drain.home, spec)
