@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pitstop.compliance import statements
+from pitstop.compliance.facts import Artifact, Facts
 from pitstop.errors import AccessError, UnknownNameError
 from pitstop.service.auth.actor import Actor
 from pitstop.service.auth.forms import local_path
@@ -196,3 +199,70 @@ def test_admin_is_no_key_for_everything(opened: Opened) -> None:
     assert ADMIN.may(frozenset({"approver"}))
     assert not ADMIN.may(frozenset())
     assert Keys(opened.workspace.fleet).all() == ()
+
+
+@pytest.mark.anyio
+async def test_guesses_sent_at_once_are_counted_one_by_one(opened: Opened) -> None:
+    async with opened.client(origin=HERE) as http:
+        form = {"name": "eve", "password": "a guess"}
+        answers = await asyncio.gather(*(http.post("/login", data=form) for _ in range(FREE + 5)))
+    assert sorted(answer.status_code for answer in answers) == [401] * FREE + [429] * 5
+
+
+@pytest.mark.anyio
+async def test_a_key_makes_no_users(opened: Opened) -> None:
+    """A user that a key had made would outlive the key, see every model, and log in to make more keys."""
+    asked = {"name": "eve", "password": PASSWORD, "roles": ["admin"]}
+    async with opened.client(**opened.key("admin", models=["loans"])) as http:
+        assert (await http.post("/v1/users", json=asked)).status_code == 403
+    assert opened.people.users() == ()
+    opened.people.add("root", PASSWORD, ["admin"], NOON)
+    async with opened.client(cookie=f"pitstop_session={opened.people.begin('root', PASSWORD, NOON)}") as http:
+        assert (await http.post("/v1/users", json=asked)).status_code == 201
+
+
+@pytest.mark.anyio
+async def test_a_key_that_is_made_with_an_idempotency_key_is_kept_nowhere(opened: Opened, tmp_path: Path) -> None:
+    opened.people.add("root", PASSWORD, ["admin"], NOON)
+    session = opened.people.begin("root", PASSWORD, NOON)
+    asked = {"name": "ci", "roles": ["viewer"], "days": 1}
+    async with opened.client(cookie=f"pitstop_session={session}") as http:
+        made = await http.post("/v1/keys", json=asked, headers={"idempotency-key": "once"})
+        again = await http.post("/v1/keys", json=asked, headers={"idempotency-key": "once"})
+    assert (made.status_code, again.status_code) == (201, 409)
+    assert len(opened.keys.all()) == 1
+    opened.workspace.close()
+    assert made.json()["text"].encode() not in databases(tmp_path)
+
+
+def databases(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*.sqlite*"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["overrides", "orders/override"])
+async def test_an_author_does_not_override_what_holds_their_own_model_up(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The statement is made by hand: of these homes none is held up; who may say it is what is asked here."""
+    with Home.open(opened.workspace.home("loans"), read_only=True) as home:
+        (shadow,) = [item for item in home.artifacts("release", "loans") if item.content["stage"] == "shadow"]
+
+    def override(facts: Facts, item: str, *, by: str, text: str, **_: object) -> Artifact:
+        content = {"item": item, "by": by, "text": text, "challenger": shadow.content["model"]}
+        return Artifact(f"override:{by}", "override", facts.now, (), content)
+
+    monkeypatch.setattr(statements, "override", override)
+    made: dict[str, int] = {}
+    for name in ("ann", "bob"):
+        opened.people.add(name, PASSWORD, ["approver"], NOON)
+        cookie = f"pitstop_session={opened.people.begin(name, PASSWORD, NOON)}"
+        async with opened.client(cookie=cookie, origin=HERE) as http:
+            if place == "overrides":
+                answer = await http.post("/v1/models/loans/overrides", json={"item": "i", "text": "a reason"})
+            else:
+                answer = await http.post("/models/loans/orders/override", data={"item": "i", "reason": "a reason"})
+            made[name] = answer.status_code
+    assert made == ({"ann": 403, "bob": 201} if place == "overrides" else {"ann": 409, "bob": 303})
+    with Home.open(opened.workspace.home("loans"), read_only=True) as home:
+        assert [item.content["by"] for item in home.artifacts("override", "loans")] == ["bob"]

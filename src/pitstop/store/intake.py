@@ -138,6 +138,12 @@ def put_quarantine(store: Transaction, items: Sequence[Quarantined]) -> None:
     )
 
 
+def open_entries(store: Transaction) -> frozenset[int]:
+    """Return the numbers of the entries that wait for a person."""
+    rows = store.select(sa.select(_QUARANTINE.c.number).where(_QUARANTINE.c.state == "open"))
+    return frozenset(row.number for row in rows)
+
+
 def settle_quarantine(store: Transaction, number: int, state: str) -> None:
     """Close an open entry as `mended` or `discarded`; its payload goes."""
     change = _QUARANTINE.update().where(_QUARANTINE.c.number == sa.bindparam("key"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from pitstop.errors import StoreError, UnknownNameError
 from pitstop.records.spec import ModelSpec, parse_spec
 from pitstop.service.ingest.batch import Batch, Kind
 from pitstop.service.ingest.counting import ENOUGH_ROWS
+from pitstop.service.ingest.drain import Drain, Step
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.service.ingest.receiving import Receiving
+from pitstop.service.ingest.working import Working
 from pitstop.store.home import Home
 from pitstop.store.intake import intakes
 
@@ -146,6 +149,52 @@ def test_a_poison_batch_is_set_apart_mended_and_replayed_and_holds_nobody_up(
         assert intakes(home)["m"].rows == 1_103
         check_counts(home, spec)
         assert not home.verify(rows=True).faults
+
+
+def test_a_batch_that_is_mended_twice_before_it_is_stored_counts_once_and_is_not_lost(
+    workspace: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    with Inbox(workspace, specs) as inbox:
+        put(inbox, "predictions", [{**row, "score": 7} for row in rows_of(0, 3)])
+        drained(inbox)
+        (entry,) = inbox.quarantined("m")
+        one, other = ([{**row, "score": score} for row in rows_of(first, 3)] for first, score in ((0, 0.7), (50, 0.8)))
+        inbox.mend(entry.number, json.dumps(one).encode())
+        inbox.mend(entry.number, json.dumps(other).encode())
+        inbox.discard(entry.number)
+        drained(inbox)
+        first, second = inbox.quarantined("m", closed=True)
+        assert (first.state, second.state) == ("mended", "open")
+        assert "was closed before" in second.reason
+        assert json.loads(inbox.quarantined_batch(second.number).payload) == other
+        with Home.open(workspace / "records", read_only=True) as home:
+            assert intakes(home)["m"].rows == 3
+
+
+def test_whoever_stores_goes_on_after_a_failure_of_any_kind(
+    workspace: Path, specs: Callable[[str], ModelSpec | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = Drain.step, [MemoryError("no room"), OSError("no disk")]
+    problems: list[str] = []
+
+    def step(drain: Drain) -> Step:
+        problems.append(working.problem)
+        if failures:
+            raise failures.pop()
+        return real(drain)
+
+    monkeypatch.setattr(Drain, "step", step)
+    working = Working(workspace, specs, pause=0.01, again=0.01)
+    with Inbox(workspace, specs) as inbox:
+        put(inbox, "predictions", rows_of(0, 10))
+        working.start()
+        until = time.monotonic() + 20
+        while time.monotonic() < until and len(problems) < 4:
+            time.sleep(0.01)
+        working.stop()
+    assert [problem.partition(": ")[2] for problem in problems[:3]] == ["", "OSError: no disk", "MemoryError: no room"]
+    with Home.open(workspace / "records", read_only=True) as home:
+        assert intakes(home)["m"].rows == 10
 
 
 def test_batches_of_other_types_and_unforeseen_ones_do_not_stop_the_others(

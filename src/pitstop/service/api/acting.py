@@ -181,14 +181,16 @@ def approve(call: Call) -> shapes.Recorded:
 
 
 def override(call: Call) -> shapes.Recorded:
-    """Record that the release that waits may pass although an item is open."""
+    """Record that the release that waits may pass although an item is open; whoever made the model may not."""
     asked: shapes.Override = call.body
-    return _recorded(
-        call,
-        lambda _, facts: [
-            statements.override(facts, asked.item, by=call.person, text=asked.text, observed=observed(call))
-        ],
-    )
+
+    def say(home: Home, facts: Facts) -> Iterable[Artifact]:
+        made = statements.override(facts, asked.item, by=call.person, text=asked.text, observed=observed(call))
+        if call.actor.via != "local":
+            require_not_author(home, facts.model, made.content["challenger"], call.person)
+        return [made]
+
+    return _recorded(call, say)
 
 
 def attest(call: Call) -> shapes.Recorded:

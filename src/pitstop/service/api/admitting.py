@@ -53,8 +53,11 @@ def users(call: Call) -> Part[shapes.UserShape]:
 
 
 def make_user(call: Call) -> shapes.UserShape:
-    """Make a user."""
+    """Make a user. People do so, not keys: a user outlives the key, and is bound by none of its limits."""
     asked: shapes.NewUser = call.body
+    if call.actor.via == "key":
+        msg = "users are made by people, not by keys; log in"
+        raise AccessError(msg)
     call.service.people.add(asked.name, asked.password, asked.roles, call.service.clock())
     return _user(call, asked.name)
 

@@ -85,7 +85,8 @@ class Call:
 class Operation:
     """One line of the table. `handle` runs in a thread; what it returns is the answer's body.
 
-    A `POST` may carry an Idempotency-Key: the same key with the same body is answered as it was the first time.
+    A `POST` may carry an Idempotency-Key: the same key with the same body is answered as it was the first time, unless
+    the answer holds a `secret`.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Operation:
     query: Any = Nothing
     status: int = 200
     says: str = ""
+    secret: bool = False
 
     @property
     def summary(self) -> str:
@@ -138,7 +140,8 @@ async def _called(item: Operation, service: Service, repeats: Repeats, request: 
     if not _KEY.fullmatch(key):
         return problem(422, f"the Idempotency-Key has {len(key)} characters; expected 1 to 200 from '!' to '~'")
     seen = hashlib.sha256(f"{item.name}\0{request.url.path}\0{request.url.query}\0".encode() + raw).hexdigest()
-    return await asyncio.to_thread(repeats.once, f"{call.actor.name}\0{key}", seen, lambda: _answered(item, call))
+    name = f"{call.actor.name}\0{key}"
+    return await asyncio.to_thread(repeats.once, name, seen, lambda: _answered(item, call), secret=item.secret)
 
 
 def _whole(value: Any) -> Any:

@@ -25,10 +25,11 @@ class Repeats:
         self._fleet = fleet
         self._clock = clock
 
-    def once(self, key: str, fingerprint: str, answer: Callable[[], Response]) -> Response:
+    def once(self, key: str, fingerprint: str, answer: Callable[[], Response], *, secret: bool = False) -> Response:
         """Return what `answer` returns, or what it returned before for the same key.
 
-        Answers that say that the service is at fault (500 and above) are not kept: the next try is a try.
+        Answers that say that the service is at fault (500 and above) are not kept: the next try is a try. An answer
+        that holds a `secret` is not kept either, and is refused the second time: nothing is done twice all the same.
         """
         digest = hashlib.sha256(key.encode()).hexdigest()
         known = self._begin(digest, fingerprint)
@@ -44,7 +45,7 @@ class Repeats:
         if found.status_code >= 500:
             self._forget(digest)
         else:
-            body = bytes(found.body).decode()
+            body = "" if secret and found.status_code < 400 else bytes(found.body).decode()
             with self._fleet.write() as connection:
                 row = _REQUESTS.update().where(_REQUESTS.c.digest == digest)
                 connection.execute(row.values(status=found.status_code, body=body))
@@ -64,6 +65,8 @@ class Repeats:
             return problem(409, "this Idempotency-Key was used for another request; take a new one")
         if row.status is None:
             return problem(409, "the first request with this Idempotency-Key is still being answered; ask again later")
+        if row.body == "":
+            return problem(409, "this was done; its answer held a secret, which is shown once and kept nowhere")
         media = "application/json" if row.status < 400 else "application/problem+json"
         return Response(row.body, row.status, {"Idempotent-Replayed": "true"}, media)
 

@@ -116,6 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _ADMIN,
         shapes.NewChannel,
         status=201,
+        secret=True,
     ),
     Operation("remove_channel", "DELETE", "/v1/channels/{name}", telling.remove_channel, None, _ADMIN, status=204),
     Operation(
@@ -157,7 +158,9 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("cancel_job", "POST", "/v1/jobs/{id}/cancel", acting.cancel, shapes.JobShape, _WRITERS),
     Operation("get_me", "GET", "/v1/me", admitting.me, shapes.Me),
     Operation("list_keys", "GET", "/v1/keys", admitting.keys, Part[shapes.KeyShape], query=Page),
-    Operation("make_key", "POST", "/v1/keys", admitting.make_key, shapes.MadeKey, body=shapes.NewKey, status=201),
+    Operation(
+        "make_key", "POST", "/v1/keys", admitting.make_key, shapes.MadeKey, body=shapes.NewKey, status=201, secret=True
+    ),
     Operation("revoke_key", "DELETE", "/v1/keys/{prefix}", admitting.revoke_key, None, status=204),
     Operation("list_users", "GET", "/v1/users", admitting.users, Part[shapes.UserShape], _ADMIN, query=Page),
     Operation(

@@ -78,9 +78,10 @@ def login_routes(  # noqa: C901 - four addresses that share one throttle
             answer = show(request, f"Too many tries for this name; wait {math.ceil(wait)} s.", 429)
             answer.headers["Retry-After"] = str(math.ceil(wait))
             return answer
+        # Counted before it is looked at: many guesses that are sent at once are many guesses.
+        throttle.failed(name, time.monotonic())
         session = await asyncio.to_thread(people.begin, name, password, clock())
         if session is None:
-            throttle.failed(name, time.monotonic())
             return show(request, "Name and password do not fit.", 401)
         throttle.succeeded(name)
         return entered(session, local_path(str(form.get("next", "/"))), settings)

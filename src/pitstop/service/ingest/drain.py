@@ -157,9 +157,9 @@ class Drain:
             taken = 0
             for record in part.records:
                 # An order about rows is a group of its own: what came before it is stored by then.
-                if weight >= GROUP_BYTES or ((records or taken) and (record.meta["kind"] in ORDERS or ordered)):
+                if weight >= GROUP_BYTES or ((records or taken) and (_alone(record) or ordered)):
                     break
-                ordered = record.meta["kind"] in ORDERS
+                ordered = _alone(record)
                 weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in JSON else 1)
                 taken += 1
             records += part.records[:taken]
@@ -201,6 +201,12 @@ class Drain:
         for record in fresh:
             if record.meta["kind"] in ORDERS:
                 self._obey(store, record)
+                continue
+            closes = record.meta.get("mends", record.meta.get("discards"))
+            if closes is not None and int(closes) not in kept.open_entries(store):
+                # Handed over twice before the first was stored: its rows must not count twice, nor be lost.
+                if "mends" in record.meta:
+                    refused.append((record, f"entry {closes} of the quarantine, which it mends, was closed before"))
                 continue
             if "discards" in record.meta:
                 settled[int(record.meta["discards"])] = "discarded"
@@ -303,6 +309,11 @@ class Drain:
 
     def _loop_home(self, model: str) -> Path | None:
         return self.path / MODELS / model
+
+
+def _alone(record: SpoolRecord) -> bool:
+    """Return whether a record is a group of its own: an order, or what settles an entry of the quarantine."""
+    return record.meta["kind"] in ORDERS or not record.meta.keys().isdisjoint(("mends", "discards"))
 
 
 def _name(records: Sequence[SpoolRecord]) -> str:

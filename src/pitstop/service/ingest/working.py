@@ -47,6 +47,9 @@ class Working:
             except PitstopError as error:
                 self.problem = f"batches are kept but not stored: {error}"
                 self._stop.wait(self._again)
+            except Exception as error:  # noqa: BLE001 - a thread that ended without a word would store nothing any more
+                self.problem = f"batches are kept but not stored: {type(error).__name__}: {error}"
+                self._stop.wait(self._again)
 
     def _work(self, drain: Drain) -> None:
         steps = 0

@@ -162,7 +162,7 @@ def _order(site: Site, request: Request, action: Action) -> Response:
     own = f"/models/{quote(model, safe='')}"
     back = there if there.startswith(f"{own}/") else f"{own}/releases"
     version, by = words(form, "version").removeprefix("v"), actor(request)
-    number = int(version) if version.isdigit() else None
+    number = int(version) if version.isascii() and version.isdigit() else None
     try:
         # Refuses here, at once, what the job would refuse: an order without a reason, or an author's own model.
         order = Order(action, by.name, words(form, "reason"), number, words(form, "recipe"))
@@ -202,28 +202,32 @@ def job_state(site: Site, request: Request) -> Response:
 
 def _approve(site: Site, request: Request) -> Response:
     """Record that an approver allows the release that waits."""
-    form, who = form_of(request), actor(request)
-    model = request.path_params["model"]
+    text, by = words(form_of(request), "reason"), actor(request).name
+    return _let_through(
+        site, request, lambda facts: statements.approve(facts, by=by, text=text, observed=observed(request))
+    )
 
-    def say(facts: Facts) -> Artifact:
-        said = statements.approve(facts, by=who.name, text=words(form, "reason"), observed=observed(request))
+
+def _let_through(site: Site, request: Request, say: Callable[[Facts], Artifact]) -> Response:
+    """Record what lets a release pass, unless whoever says it ordered the model."""
+    who, model = actor(request), request.path_params["model"]
+
+    def checked_first(facts: Facts) -> Artifact:
+        said = say(facts)
         if who.via != "local":
             with Home.open(site.registered(model).home, read_only=True) as home:
                 require_not_author(home, model, str(said.content["challenger"]), who.name)
         return said
 
-    return _state(site, request, "releases", say)
+    return _state(site, request, "releases", checked_first)
 
 
 def _override(site: Site, request: Request) -> Response:
     """Record that the release that waits may pass although an item is open."""
     form, by = form_of(request), actor(request).name
     item, text = words(form, "item"), words(form, "reason")
-    return _state(
-        site,
-        request,
-        "releases",
-        lambda facts: statements.override(facts, item, by=by, text=text, observed=observed(request)),
+    return _let_through(
+        site, request, lambda facts: statements.override(facts, item, by=by, text=text, observed=observed(request))
     )
 
 
