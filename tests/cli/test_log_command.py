@@ -9,11 +9,13 @@ import pytest
 from tests.faults.test_kills import free_port
 from tests.faults.victims import Victims, specs
 from tests.service.ingest.counted import SPEC, label_of, rows_of
+from tests.service.ingest.test_events import captured, lines
 from typer.testing import CliRunner
 
 from pitstop.cli.main import app
 from pitstop.errors import IngestError
 from pitstop.service.ingest.drain import Drain
+from pitstop.service.ingest.registered import RegisteredSpecs
 from pitstop.service.workspace import Workspace
 from pitstop.store.home import Home
 from pitstop.store.intake import intakes
@@ -32,8 +34,8 @@ def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_pat
     file.write_text(json.dumps(rows_of(0, 5)), encoding="utf-8")
     assert json.loads(run("log", place, str(file), "--json")) == {"rows": 5}
     run("log", place, str(file), "--model", "m")
-    lines = "\n".join(json.dumps(label_of(number)) for number in range(3))
-    assert "3 labels are taken in" in run("labels", place, "-", given=lines)
+    given = "\n".join(json.dumps(label_of(number)) for number in range(3))
+    assert "3 labels are taken in" in run("labels", place, "-", given=given)
     run("log", place, "-", given=json.dumps([{"id": "odd"}]))
     with Drain(tmp_path / "w", specs) as drain:
         drain.run_dry()
@@ -51,6 +53,26 @@ def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_pat
         drain.run_dry()
         assert drain.home.read_segments("predictions", "m")["@id"].to_pylist() == ["id-0", "id-1", "id-3", "id-4"]
     assert json.loads(run("quarantine", "list", "--all", "--json", "--workspace", place))[0]["state"] == "discarded"
+
+
+def test_lines_of_sagemaker_are_recognised(tmp_path: Path) -> None:
+    place, file = str(tmp_path / "w"), tmp_path / "capture.jsonl"
+    with Workspace.open(place) as workspace:
+        workspace.register(SPEC.replace('prediction = "said"\n', ""), at=1)
+    file.write_bytes(lines(captured("e-1", "0.5,1.5,a", "0.25"), captured("e-2", "1.5,2.5,b", "0.75")))
+    assert json.loads(run("log", place, str(file), "--json")) == {"lines": 2}
+    assert "2 lines of predictions" in run("log", place, str(file), "--format", "sagemaker")
+    truth = {"groundTruthData": {"data": "1", "encoding": "CSV"}, "eventMetadata": {"eventId": "e-2"}}
+    assert "1 lines of labels" in run("labels", place, "-", given=json.dumps(truth))
+    with RegisteredSpecs(tmp_path / "w") as known, Drain(tmp_path / "w", known) as drain:
+        drain.run_dry()
+        intake = intakes(drain.home)["m"]
+    assert (intake.rows, intake.labels, intake.early) == (2, 1, 0)
+    for words, why in (
+        (["log", str(tmp_path), str(file)], "no workspace"),
+        (["log", place, str(file), "--format", "vertex"], "known is"),
+    ):
+        assert why in str(CliRunner().invoke(app, words).exception)
 
 
 @pytest.mark.slow

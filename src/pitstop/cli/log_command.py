@@ -16,7 +16,8 @@ JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _MAGIC = ((b"PAR1", ".parquet"), (b"ARROW1", ".arrow"), (b"\xff\xff\xff\xff", ".arrow"))
 # Rows of one batch that goes to a service.
 PART_ROWS = 100_000
-_WORKSPACE = "fleet.sqlite"
+WORKSPACE = "fleet.sqlite"
+SAGEMAKER = "sagemaker"
 
 Target = Annotated[
     str,
@@ -27,28 +28,46 @@ Target = Annotated[
 Rows = Annotated[str, typer.Argument(help="A table: Parquet, CSV, Arrow, JSON lines; `-` reads standard input.")]
 Model = Annotated[str, typer.Option(help="The model, where a service or workspace has more than one.")]
 Key = Annotated[str, typer.Option(envvar="PITSTOP_KEY", help="An API key that may bring rows to the service.")]
+Form = Annotated[
+    str,
+    typer.Option("--format", help="`sagemaker`: lines of its data capture or ground truth (recognised, too)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def log(target: Target, rows: Rows, *, model: Model = "", key: Key = "", as_json: AsJson = False) -> None:
+def log(
+    target: Target, rows: Rows, *, model: Model = "", key: Key = "", form: Form = "", as_json: AsJson = False
+) -> None:
     """Hand predictions over, durably; the same rows again change nothing."""
-    _hand_over("predictions", target, rows, model, key, as_json=as_json)
+    _hand_over("predictions", target, rows, model, key, form, as_json=as_json)
 
 
-def labels(target: Target, rows: Rows, *, model: Model = "", key: Key = "", as_json: AsJson = False) -> None:
+def labels(
+    target: Target, rows: Rows, *, model: Model = "", key: Key = "", form: Form = "", as_json: AsJson = False
+) -> None:
     """Hand labels over (id, label, time of the label), durably; the same rows again change nothing."""
-    _hand_over("labels", target, rows, model, key, as_json=as_json)
+    _hand_over("labels", target, rows, model, key, form, as_json=as_json)
 
 
 def _hand_over(
-    kind: Literal["predictions", "labels"], target: str, name: str, model: str, key: str, *, as_json: bool
+    kind: Literal["predictions", "labels"], target: str, name: str, model: str, key: str, form: str, *, as_json: bool
 ) -> None:
+    from pitstop.cli.sagemaker_lines import hand_over_lines, sagemaker_lines  # noqa: PLC0415 - as below
     from pitstop.client.folder import Client  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
-    rows = _read(name)
+    if form not in ("", SAGEMAKER):
+        msg = f"got the format {form!r}; known is {SAGEMAKER!r}, and every other one is recognised"
+        raise IngestError(msg)
+    content = _json_content(name, always=bool(form))
+    lines = sagemaker_lines(content, stated=bool(form)) if content is not None else None
+    if lines is not None:
+        count = hand_over_lines(kind, target, lines, model, key)
+        print(json.dumps({"lines": count}) if as_json else f"{count:,} lines of {kind} are taken in")
+        return
+    rows = _read(name, content)
     if target.startswith(("http://", "https://")):
         count = _post(kind, target, rows, model, key)
-    elif (Path(target) / _WORKSPACE).exists():
+    elif (Path(target) / WORKSPACE).exists():
         count = _spool(kind, Path(target), rows, model)
     else:
         client = Client(target)
@@ -84,6 +103,16 @@ def _spool(kind: Literal["predictions", "labels"], workspace: Path, rows: Any, m
     from pitstop.service.ingest.batch import Batch  # noqa: PLC0415 - as above
     from pitstop.service.ingest.inbox import Inbox  # noqa: PLC0415 - as above
     from pitstop.service.ingest.registered import RegisteredSpecs  # noqa: PLC0415 - as above
+
+    name_of, count = model_in(workspace, model), 0
+    with RegisteredSpecs(workspace) as specs, Inbox(workspace, specs) as inbox:
+        for payload, name, _ in _parts(rows):
+            count += inbox.accept_now(Batch(name_of, kind, "arrow", payload, name)).rows
+    return count
+
+
+def model_in(workspace: Path, model: str) -> str:
+    """Return the model that is meant: `model`, or the only one there; raise `IngestError` where there are others."""
     from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
 
     with Workspace.open(workspace, create=False) as opened:
@@ -91,11 +120,7 @@ def _spool(kind: Literal["predictions", "labels"], workspace: Path, rows: Any, m
     if not model and len(names) != 1:
         msg = f"{workspace} has the models {', '.join(names) or '(none)'}; say whose rows these are with --model NAME"
         raise IngestError(msg)
-    count = 0
-    with RegisteredSpecs(workspace) as specs, Inbox(workspace, specs) as inbox:
-        for payload, name, _ in _parts(rows):
-            count += inbox.accept_now(Batch(model or names[0], kind, "arrow", payload, name)).rows
-    return count
+    return model or names[0]
 
 
 def _parts(rows: Any) -> Any:
@@ -117,16 +142,22 @@ def _parts(rows: Any) -> Any:
         yield sink.getvalue(), rows_digest(part), part.num_rows
 
 
-def _read(name: str) -> Any:
-    """Return a table, or a list of dicts."""
+def _json_content(name: str, *, always: bool) -> bytes | None:
+    """Return the bytes of standard input, or of a file whose name says JSON (`always`: of any); else None."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    path = Path(name)
+    return path.read_bytes() if path.is_file() and (always or path.suffix.lower() in JSON_SUFFIXES) else None
+
+
+def _read(name: str, content: bytes | None) -> Any:
+    """Return a table, or a list of dicts; `content` is what was read of it already."""
     from pitstop.records.sources import read_table  # noqa: PLC0415 - as above
 
     if name != "-":
         path = Path(name)
-        if path.suffix.lower() in JSON_SUFFIXES and path.is_file():
-            return _parse_json(path.read_bytes(), name)
-        return read_table(path)
-    content = sys.stdin.buffer.read()
+        return read_table(path) if content is None else _parse_json(content, name)
+    content = content or b""
     if content.lstrip()[:1] in (b"{", b"["):
         return _parse_json(content, "standard input")
     suffix = next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), ".csv")

@@ -229,6 +229,18 @@ def _apply_ingest(connection: sa.Connection, tables: sa.MetaData) -> None:
         tables.tables[name].create(connection)
 
 
+def _declare_waiting(tables: sa.MetaData) -> None:
+    sa.Table(
+        "waiting",
+        tables,
+        sa.Column("digest", sa.LargeBinary(16), primary_key=True),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.Index("waiting_by_model", "model", "at"),
+    )
+
+
 def _creates(name: str) -> Callable[[sa.Connection, sa.MetaData], None]:
     return lambda connection, tables: tables.tables[name].create(connection)
 
@@ -239,6 +251,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("0003_subjects", _declare_subjects, _creates("subjects")),
     Migration("0004_exports", _declare_exports, _creates("export_places")),
     Migration("0005_ingest", _declare_ingest, _apply_ingest),
+    Migration("0006_waiting", _declare_waiting, _creates("waiting")),
 )
 
 

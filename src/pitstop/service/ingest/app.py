@@ -1,4 +1,4 @@
-"""The ASGI application of `POST /v1/models/{model}/predictions` and `/labels`; raw, because it is the busy path.
+"""The ASGI application of `POST /v1/models/{model}/predictions`, `/labels` and `/events`; raw: the busy path.
 
 Who may call it is decided before it is called; it takes the name of `scope["state"]["actor"]` where there is one.
 """
@@ -17,13 +17,16 @@ from pitstop.errors import (
     OverloadedError,
     PitstopError,
     RecordError,
+    SpecError,
     TooLargeError,
     UnknownNameError,
     UnreadableTableError,
 )
-from pitstop.service.ingest.batch import Batch, Receipt
+from pitstop.service.ingest.batch import Batch, Kind, Receipt
 from pitstop.service.ingest.formats import MEDIA_TYPES
 from pitstop.service.ingest.inbox import Inbox
+from pitstop.service.ingest.sagemaker import SAGEMAKER
+from pitstop.service.ingest.translating import translates, translation
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,7 +34,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 PREFIX = "/v1/models/"
-KINDS = ("predictions", "labels")
+KINDS = ("predictions", "labels", "events")
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _RETRY_SECONDS = 5
@@ -46,7 +49,9 @@ def ingest_app(inbox: Inbox) -> Application:
     """Return the application that puts what is posted into `inbox`.
 
     200: `{"rows": n}`, and the batch is durable. The header `Idempotency-Key` names the batch; the same name again is
-    stored once. Errors are `application/problem+json` with `title`, `status` and `detail`: 400 and 422 for a body that
+    stored once. `/events` takes a CloudEvent of KServe's or Seldon's logger.
+
+    Errors are `application/problem+json` with `title`, `status` and `detail`: 400 and 422 for a body that
     is not of its format or holds what no row may hold, 404 for an unknown model, 413 for a limit, 415 for a format that
     is not known, 429 with `Retry-After` where more came than can be stored, 503 with it where the disk refuses.
     """
@@ -81,7 +86,7 @@ async def _take(inbox: Inbox, scope: Scope, receive: Receive) -> Receipt | _Refu
     """Return the receipt, or why there is none; None where the sender hung up before the body was there."""
     model, _, kind = scope["path"][len(PREFIX) :].rpartition("/")
     if kind not in KINDS or not scope["path"].startswith(PREFIX):
-        return _Refusal(404, "there is nothing here; post to /v1/models/{model}/predictions or /labels")
+        return _Refusal(404, "there is nothing here; post to /v1/models/{model}/predictions, /labels or /events")
     if scope["method"] != "POST":
         return _Refusal(405, f"got {scope['method']}; only POST is taken here", ((b"allow", b"POST"),))
     headers = dict(scope["headers"])
@@ -94,12 +99,20 @@ async def _take(inbox: Inbox, scope: Scope, receive: Receive) -> Receipt | _Refu
     name = _batch_id(headers, scope.get("query_string", b""))
     if len(name) > limits.id_length:
         return _Refusal(400, f"the batch's id has {len(name)} characters; at most {limits.id_length} are taken")
+    return await _accepted(inbox, unquote(model), kind, headers, payload, name, by)
+
+
+async def _accepted(
+    inbox: Inbox, model: str, kind: Kind, headers: Mapping[bytes, bytes], payload: bytes, name: str, by: str
+) -> Receipt | _Refusal:
+    if translates(kind, headers):
+        return await translation(inbox, model, kind, headers, payload, name=name, by=by)
     stated = headers.get(b"content-type", b"").decode("latin-1")
     form = MEDIA_TYPES.get(stated) or MEDIA_TYPES.get(stated.partition(";")[0].strip().lower())
     if form is None:
-        known = ", ".join(dict.fromkeys(MEDIA_TYPES))
+        known = ", ".join(dict.fromkeys((*MEDIA_TYPES, SAGEMAKER)))
         return _Refusal(415, f"got the content type {stated or '(none)'!r}; known: {known}")
-    return await inbox.accept(Batch(unquote(model), kind, form, payload, name, by))
+    return await inbox.accept(Batch(model, kind, form, payload, name, by))
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes | _Refusal | None:
@@ -140,6 +153,7 @@ _STATUSES: tuple[tuple[type[PitstopError], int], ...] = (
     (TooLargeError, 413),
     (UnreadableTableError, 400),
     (RecordError, 422),
+    (SpecError, 422),
     (OverloadedError, 429),
     (IngestError, 503),
 )

@@ -8,14 +8,14 @@ from typing import Literal
 
 from pitstop.records.spec import ModelSpec
 
-Kind = Literal["predictions", "labels"]
+Kind = Literal["predictions", "labels", "events"]
 Specs = Callable[[str], ModelSpec | None]
 """Gives the specification of a model by name, None where none is registered."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one model as they were sent.
+    """Rows of one model as they were sent; of kind `events`: half of a prediction, as `cloud_events` writes it.
 
     `format`: one of `pitstop.service.ingest.formats.FORMATS`. `id`: the sender's name for the batch; the same id again
     is the same batch, whatever it holds. Empty: each time it is sent it is another batch. `by`: who sent it.

@@ -22,6 +22,7 @@ from pitstop.records.identity import artifact_id
 from pitstop.service.ingest import forgetting
 from pitstop.service.ingest.batch import Specs
 from pitstop.service.ingest.label_rows import label_rows
+from pitstop.service.ingest.pairing import pair
 from pitstop.service.ingest.reading import JSON, pieces, refuse_third_class
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store import intake as kept
@@ -31,6 +32,7 @@ from pitstop.store.intake import Quarantined
 from pitstop.store.segments import joined
 from pitstop.store.spool import SpoolRecord, read_part, remove_file, spool_files
 from pitstop.store.transaction import Transaction
+from pitstop.store.waiting import erase_waiting, retain_waiting
 
 SPOOL, RECORDS, MODELS = "spool", "records", "models"
 # Payloads of one transaction: enough to make its syncs cheap, few enough to unpack in memory.
@@ -195,7 +197,7 @@ class Drain:
         lost = [_damage(self.path / SPOOL, *span) for span in damaged]
         refused: list[tuple[SpoolRecord, str]] = [*hopeless]
         by_model: defaultdict[str, dict[str, list[SpoolRecord]]] = defaultdict(
-            lambda: {"predictions": [], "labels": []}
+            lambda: {"predictions": [], "labels": [], "events": []}
         )
         settled: dict[int, str] = {}
         for record in fresh:
@@ -213,7 +215,9 @@ class Drain:
                 continue
             by_model[record.meta["model"]][record.meta["kind"]].append(record)
         for model, kinds in by_model.items():
-            refused += self._take(store, model, kinds["predictions"], kinds["labels"])
+            made, odd = self._paired(store, model, kinds["events"])
+            refused += odd
+            refused += self._take(store, model, [*kinds["predictions"], *made], kinds["labels"])
         bad = {id(record) for record, _ in refused}
         settled |= {int(r.meta["mends"]): "mended" for r in fresh if "mends" in r.meta and id(r) not in bad}
         for number, state in settled.items():
@@ -232,6 +236,7 @@ class Drain:
             spec = self._specs(record.meta["model"])
             if spec is not None:
                 forgetting.retain(store, self.home, spec, order["before"], record.at)
+            retain_waiting(store, record.meta["model"], order["before"])
             return
         subject, because = order["subject"], order["because"]
         hold = self._hold(subject)
@@ -241,6 +246,7 @@ class Drain:
         specs = [spec for name in kept.intakes(self.home) if (spec := self._specs(name)) is not None]
         forgetting.erase(store, self.home, specs, subject, because, record.at)
         kept.erase_quarantined(store, subject)
+        erase_waiting(store, subject)
 
     def _hold(self, subject: str) -> str | None:
         """Return the legal hold on a person's data, in any home of this workspace; None where there is none."""
@@ -272,6 +278,17 @@ class Drain:
         for digest, at in new:
             kept.remember_batches(store, [digest], at)
         return fresh, len(records) - len(fresh)
+
+    def _paired(
+        self, store: Transaction, model: str, halves: Sequence[SpoolRecord]
+    ) -> tuple[list[SpoolRecord], list[tuple[SpoolRecord, str]]]:
+        """Return the predictions that requests and responses make, and those that are refused, with the reason."""
+        if not halves:
+            return [], []
+        spec = self._specs(model)
+        if spec is None:
+            return [], [(record, f"no model {model!r} is registered here any more") for record in halves]
+        return pair(store, spec, halves)
 
     def _take(
         self, store: Transaction, model: str, predictions: Sequence[SpoolRecord], labels: Sequence[SpoolRecord]

@@ -19,6 +19,7 @@ from pitstop.service.ingest.formats import count_rows
 from pitstop.store import intake as kept
 from pitstop.store.home import LOCK, OURS, Home
 from pitstop.store.spool import SpoolWriter, encode_record, spool_bytes, spool_files
+from pitstop.store.waiting import count_waiting
 
 # Acknowledged bytes that may wait to be stored. Beyond them senders are asked to wait.
 BACKLOG_BYTES = 2 << 30
@@ -46,13 +47,15 @@ class Stores(Protocol):
 class InboxState:
     """How the intake is. `ready`: batches are taken in. `problems`: what is wrong, one sentence each; empty: nothing.
 
-    `backlog_bytes`: acknowledged and not stored yet. `quarantined`: batches that wait for a person.
+    `backlog_bytes`: acknowledged and not stored yet. `quarantined`: batches that wait for a person. `halves`: requests
+    without a response and responses without a request.
     """
 
     ready: bool
     problems: tuple[str, ...]
     backlog_bytes: int
     quarantined: int
+    halves: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -172,6 +175,12 @@ class Inbox:
         with Home.open(self.path / RECORDS, read_only=True) as home:
             return kept.quarantined_batch(home, number)
 
+    def _halves(self) -> int:
+        if not self._has_records():
+            return 0
+        with Home.open(self.path / RECORDS, read_only=True) as home:
+            return sum(count_waiting(home).values())
+
     def drain(self) -> Drain:
         """Return the drain of this workspace, for the one process or thread that stores; the caller closes it."""
         return Drain(self.path, self.specs)
@@ -185,11 +194,11 @@ class Inbox:
         if self.working is not None and self.working.problem:
             problems.append(self.working.problem)
         try:
-            waiting = len(self.quarantined())
+            waiting, halves = len(self.quarantined()), self._halves()
         except PitstopError as error:
-            waiting = 0
+            waiting = halves = 0
             problems.append(str(error))
-        return InboxState(not problems, tuple(dict.fromkeys(problems)), self._backlog, waiting)
+        return InboxState(not problems, tuple(dict.fromkeys(problems)), self._backlog, waiting, halves)
 
     def _prepared(self, batch: Batch, more: dict[str, Any] | None = None) -> tuple[bytes, Receipt]:
         if self.specs(batch.model) is None:

@@ -40,7 +40,9 @@ class ServiceIntake:
     def check(self) -> Check:
         """Return how the intake is: `failed` where batches are turned away or not stored."""
         state = self.inbox.state()
-        waiting = (f"{state.quarantined} batches wait in the quarantine",) if state.quarantined else ()
+        waiting = [f"{state.quarantined} batches wait in the quarantine"] if state.quarantined else []
+        if state.halves:
+            waiting.append(f"{state.halves} requests or responses wait for their other half")
         if state.ready:
-            return Check("ingest", "degraded" if waiting else "ok", *waiting)
+            return Check("ingest", "degraded" if state.quarantined else "ok", "; ".join(waiting))
         return Check("ingest", "failed", "; ".join((*state.problems, *waiting)))
