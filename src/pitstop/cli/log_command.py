@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pitstop.cli.workspace_models import WORKSPACE, model_in
 from pitstop.errors import IngestError, UnreadableTableError
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _MAGIC = ((b"PAR1", ".parquet"), (b"ARROW1", ".arrow"), (b"\xff\xff\xff\xff", ".arrow"))
 # Rows of one batch that goes to a service.
 PART_ROWS = 100_000
-WORKSPACE = "fleet.sqlite"
 SAGEMAKER = "sagemaker"
 
 Target = Annotated[
@@ -109,18 +109,6 @@ def _spool(kind: Literal["predictions", "labels"], workspace: Path, rows: Any, m
         for payload, name, _ in _parts(rows):
             count += inbox.accept_now(Batch(name_of, kind, "arrow", payload, name)).rows
     return count
-
-
-def model_in(workspace: Path, model: str) -> str:
-    """Return the model that is meant: `model`, or the only one there; raise `IngestError` where there are others."""
-    from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
-
-    with Workspace.open(workspace, create=False) as opened:
-        names = [item.name for item in opened.models()]
-    if not model and len(names) != 1:
-        msg = f"{workspace} has the models {', '.join(names) or '(none)'}; say whose rows these are with --model NAME"
-        raise IngestError(msg)
-    return model or names[0]
 
 
 def _parts(rows: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pitstop.cli.log_command import WORKSPACE, model_in
+from pitstop.cli.workspace_models import WORKSPACE, model_in
 from pitstop.client.posting import Poster
 from pitstop.errors import IngestError
 from pitstop.service.ingest.inbox import Inbox

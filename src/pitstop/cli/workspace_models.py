@@ -1,0 +1,21 @@
+"""Which model of a workspace is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pitstop.errors import IngestError
+
+WORKSPACE = "fleet.sqlite"
+
+
+def model_in(workspace: Path, model: str) -> str:
+    """Return the model that is meant: `model`, or the only one there; raise `IngestError` where there are others."""
+    from pitstop.service.workspace import Workspace  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+
+    with Workspace.open(workspace, create=False) as opened:
+        names = [item.name for item in opened.models()]
+    if not model and len(names) != 1:
+        msg = f"{workspace} has the models {', '.join(names) or '(none)'}; say whose rows these are with --model NAME"
+        raise IngestError(msg)
+    return model or names[0]
