@@ -320,3 +320,22 @@ def test_the_tables_of_both_databases_are_the_same(postgres: Any, tmp_path: Path
         columns = {column["name"]: column["nullable"] for column in found.get_columns(name, "tables")}
         assert columns == {column.name: bool(column.nullable) for column in table.columns}
     engine.dispose()
+
+
+def test_a_place_where_a_home_has_its_files_is_nobody_elses(
+    tmp_path: Path, rows: Callable[..., Any], bucket: Any
+) -> None:
+    """Each home deletes what its own catalog does not name: with two of them in one place the rows of one would go."""
+    place = Location(files=bucket.url("taken"))
+    make_home(tmp_path / "one", place)
+    with Home.open(tmp_path / "one") as home:
+        fill(home, rows)
+    with pytest.raises(StoreError, match="holds the files of a home already"):
+        make_home(tmp_path / "two", place)
+    parts = place.files.partition("?")
+    again = Location(files="".join((parts[0] + "/", *parts[1:])))
+    with pytest.raises(StoreError, match="keeps its own files"):
+        copy_home(tmp_path / "one", tmp_path / "two", again)
+    assert not (tmp_path / "two").exists()
+    with Home.open(tmp_path / "one") as home:
+        home.verify(rows=True).require()

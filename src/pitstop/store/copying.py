@@ -11,11 +11,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from pitstop.errors import StoreError
-from pitstop.store import log
+from pitstop.store import artifacts, joins, log, segments
 from pitstop.store.artifacts import artifact_key
 from pitstop.store.base import Catalog, Files, Staged
 from pitstop.store.disk import disk_errors
@@ -30,6 +31,7 @@ _ARTIFACTS, _RUNS = TABLES.tables["artifacts"], TABLES.tables["join_runs"]
 Report = Callable[[str, int, int], None]
 """Is told what is copied, how much of it is, and how much there is in all."""
 
+_FOLDERS = (segments.FOLDER, artifacts.FOLDER, joins.FOLDER)
 _FILES_AT_ONCE, _ROWS_AT_ONCE = 64, 2_000
 
 
@@ -66,7 +68,14 @@ def make_home(folder: Path, location: Location) -> None:
         msg = f"{folder} is not empty; choose a new folder for the home"
         raise StoreError(msg)
     # Opened first without the file: a URL that cannot be used leaves nothing behind.
-    open_files(folder, location)
+    files = open_files(folder, location)
+    if location.files and any(next(files.keys(part), None) for part in _FOLDERS):
+        # Each home deletes what its own catalog does not name.
+        msg = (
+            f"{location.files} holds the files of a home already; choose another prefix, or, to work in that home from "
+            "here, put its folder (home.toml and keys/) here"
+        )
+        raise StoreError(msg)
     write_location(folder, location)
     try:
         Home.open(folder).close()
@@ -117,6 +126,10 @@ def copy_home(source: Path, target: Path, location: Location | None = None, prog
     if target.resolve() == source.resolve():
         msg = f"{target} is the home itself; choose a new folder"
         raise StoreError(msg)
+    if where.files and _place_of(where.files) == _place_of(read_location(source).files):
+        # Each home deletes what its own catalog does not name.
+        msg = f"{where.files} is where {source} keeps its own files; choose another prefix for the copy"
+        raise StoreError(msg)
     write_location(target, where)
     lock = HomeLock(target / "home.lock")
     try:
@@ -131,6 +144,12 @@ def copy_home(source: Path, target: Path, location: Location | None = None, prog
     with Home.open(target, read_only=True) as kept:
         kept.verify(rows=True).require()
     return made
+
+
+def _place_of(url: str) -> tuple[str, str, str]:
+    """Return where a bucket's URL leads, however it is written."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc, parts.path.strip("/")
 
 
 def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: Report | None) -> Copied:
