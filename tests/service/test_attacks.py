@@ -221,3 +221,11 @@ def test_the_lint_forbids_what_makes_objects_of_bytes(code: str) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "TID251" in done.stdout
+
+
+@pytest.mark.anyio
+async def test_digits_of_other_scripts_are_no_numbers(opened: Opened) -> None:
+    async with opened.client(**opened.key("approver")) as http:
+        assert (await http.get("/incidents", params={"after": "²"})).status_code == 200
+        asked = {"version": "v²", "reason": "a test"}
+        assert (await http.post("/models/loans/orders/reject", data=asked)).status_code == 303

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -150,11 +150,11 @@ def settle_quarantine(store: Transaction, number: int, state: str) -> None:
     store.execute(change, [{"key": number, "state": state, "payload": b""}])
 
 
-def erase_quarantined(store: Transaction, text: str) -> None:
-    """Close the open entries whose payload has `text` in it; the payload goes."""
-    rows = store.select(sa.select(_QUARANTINE.c.number, _QUARANTINE.c.payload).where(_QUARANTINE.c.state == "open"))
-    for row in rows:
-        if text.encode() in bytes(row.payload):
+def erase_quarantined(store: Transaction, names: Callable[[str, bytes], bool]) -> None:
+    """Close the open entries of which `names(format, payload)` is true; the payload goes."""
+    columns = (_QUARANTINE.c.number, _QUARANTINE.c.format, _QUARANTINE.c.payload)
+    for row in store.select(sa.select(*columns).where(_QUARANTINE.c.state == "open")):
+        if names(row.format, bytes(row.payload)):
             settle_quarantine(store, row.number, "discarded")
 
 

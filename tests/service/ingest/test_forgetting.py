@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tests.service.ingest.counted import SPEC, check_counts, label_of, recount, rows_of
 
 from pitstop.loop.erasure import hold
@@ -129,3 +132,51 @@ def test_an_erasure_leaves_the_corrections_of_other_labels_in_force(
         put(inbox, "labels", [label_of(n, later=12) for n in range(50)])
         drain.run_dry()
         check_counts(drain.home, spec)
+
+
+def test_labels_of_a_person_without_a_row_are_erased_too(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
+) -> None:
+    """One whose prediction has not come, and one whose prediction went by retention before its label came."""
+    with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
+        put(inbox, "predictions", rows_of(0, 1_200))
+        put(inbox, "labels", [label_of(9_000), label_of(9_001)])
+        drain.run_dry()
+        inbox.retain("m", spec.calendar.window_start(drain.home.segments("predictions", "m")[0].window + 4))
+        put(inbox, "labels", [label_of(7)])
+        drain.run_dry()
+        for name in ("id-9000", "id-7"):
+            assert name in drain.home.read_segments("labels", "m")["@id"].to_pylist()
+            inbox.erase(name, "a request")
+            drain.run_dry()
+        assert drain.home.read_segments("labels", "m")["@id"].to_pylist() == ["id-9001"]
+        assert intakes(drain.home)["m"].early == 1
+        assert not drain.home.verify(rows=True).faults
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".spool"]
+    assert not [path for path in kept if b"id-9000" in path.read_bytes()]
+
+
+def test_an_erasure_discards_the_quarantined_batches_that_name_the_person_and_no_others(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    bad = {"at": "no day", "x": 1.0, "y": 1.0, "c": "c1", "score": 0.5, "said": 1}
+    table = pa.table({name: [value] for name, value in {"id": "Zoë", **bad}.items()})
+    packed = io.BytesIO()
+    pq.write_table(table, packed, compression="zstd")
+    batches: tuple[tuple[Any, bytes], ...] = (
+        ("json", json.dumps([{"id": "Zoë", **bad}]).encode()),  # escaped
+        ("parquet", packed.getvalue()),
+        ("ndjson", json.dumps({"id": "Zoë-Marie", **bad}, ensure_ascii=False).encode()),  # somebody else
+        ("json", json.dumps([{"id": 7.0, **bad}]).encode()),
+        ("json", json.dumps([{"id": 70, **bad}]).encode()),
+        ("csv", b"id,at\n17,no day\n"),
+    )
+    with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
+        for form, payload in batches:
+            inbox.accept_now(Batch("m", "predictions", form, payload))
+            drain.run_dry()
+        for name in ("Zoë", "7"):
+            inbox.erase(name, "a request")
+            drain.run_dry()
+        states = [entry.state for entry in inbox.quarantined(closed=True)]
+    assert states == ["discarded", "discarded", "open", "discarded", "open", "open"]

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -245,7 +246,7 @@ class Drain:
             return
         specs = [spec for name in kept.intakes(self.home) if (spec := self._specs(name)) is not None]
         forgetting.erase(store, self.home, specs, subject, because, record.at)
-        kept.erase_quarantined(store, subject)
+        kept.erase_quarantined(store, partial(forgetting.names, subject))
         erase_waiting(store, subject)
 
     def _hold(self, subject: str) -> str | None:

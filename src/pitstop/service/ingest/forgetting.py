@@ -15,8 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pitstop.errors import RecordError
+from pitstop.records.columns import texts
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
+from pitstop.service.ingest.formats import read_batch
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store.home import Home
 from pitstop.store.home_journal import HOUSE
@@ -42,7 +45,7 @@ def erase(store: Transaction, home: Home, specs: Sequence[ModelSpec], subject: s
     total = Removed()
     for spec in specs:
         done = _erase_from(store, home, spec, subject, {"subject": pseudonym, "because": because, "at": at})
-        if done.rows:
+        if done.models:
             total = Removed(total.rows + done.rows, total.labels + done.labels, total.models + 1)
     content = {"subject": pseudonym, "because": because, "at": at, "segments": [], "rows": total.rows}
     store.put_artifact(content, "erasure", artifact_id("erasure", content), at, (), HOUSE)
@@ -56,6 +59,26 @@ def refuse(store: Transaction, subject: str, because: str, hold: str, at: int) -
     content = {"subject": store.subject(subject).pseudonym, "because": because, "outcome": sentence, "at": at}
     refused = {**content, "segments": []}
     store.put_artifact(refused, "erasure", artifact_id("erasure", refused), at, (), HOUSE)
+
+
+def names(subject: str, kind: str, payload: bytes) -> bool:
+    """Return whether a batch names a person: a value of it is `subject`, whatever its column.
+
+    Of what cannot be read as its format `kind` it is enough that the name stands in it.
+    """
+    try:
+        table = read_batch(kind, payload)
+        columns = [_texts(column) for column in table.columns if not pa.types.is_nested(column.type)]
+    except (RecordError, pa.ArrowException):
+        return subject.encode() in payload
+    if len(columns) < table.num_columns and subject.encode() in payload:
+        return True
+    return any(bool(pc.any(pc.equal(column, subject)).as_py()) for column in columns)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    """Return values as the store would name them."""
+    return texts(column, "") if not pa.types.is_null(column.type) else pa.nulls(len(column), pa.string())
 
 
 def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int) -> Removed:
@@ -87,9 +110,9 @@ def _erase_from(store: Transaction, home: Home, spec: ModelSpec, subject: str, f
         if pc.any(hit).as_py():
             gone.append(table.filter(hit))
             changed.append(_rewritten(store, segment, table, hit))
-    if not gone:
-        return Removed()
-    ids = pa.concat_arrays([chunk for table in gone for chunk in table["@id"].chunks])
+    # Where a person is an id, labels name them too: those whose prediction never came, or went by retention.
+    named = [subject] if spec.columns.subject is None else []
+    ids = pa.concat_arrays([*(chunk for table in gone for chunk in table["@id"].chunks), pa.array(named, pa.string())])
     labels = 0
     for segment in home.segments("labels", model):
         table = home.read_segment(segment)
@@ -97,6 +120,8 @@ def _erase_from(store: Transaction, home: Home, spec: ModelSpec, subject: str, f
         if pc.any(hit).as_py():
             labels += int(pc.sum(hit).as_py())
             changed.append(_rewritten(store, segment, table, hit))
+    if not changed:
+        return Removed()
     receiving = Receiving(store, home, spec, lambda _: None)
     for table in gone:
         receiving.uncount(table)

@@ -90,7 +90,7 @@ def search(site: Site, request: Request) -> HTMLResponse:
 
 def _place(request: Request) -> int:
     text = request.query_params.get("after", "0")
-    return int(text) if text.isdigit() and len(text) < 8 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
 
 
 def _bar(card: dict[str, Any], most: float) -> Any:
