@@ -22,10 +22,12 @@ from tests.faults.victims import Victims, specs
 from tests.service.ingest.counted import MODEL, check_counts, label_of, rows_of
 
 from pitstop.service.ingest.batch import Batch
+from pitstop.service.ingest.cloud_events import Event, batch_of
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.store.home import Home
 from pitstop.store.intake import intakes, quarantined
 from pitstop.store.spool import spool_bytes
+from pitstop.store.waiting import count_waiting
 
 KILLS = int(os.environ.get("PITSTOP_KILLS", "14"))
 
@@ -93,13 +95,23 @@ def filled(workspace: Path) -> None:
         def put(what: str, rows: object, name: str = "") -> None:
             inbox.accept_now(Batch("m", what, "json", json.dumps(rows).encode(), name))  # type: ignore[arg-type]
 
+        def event(kind: str, request: str, body: object) -> None:
+            found = Event(kind, request, "2026-01-05T10:00:00.000000Z", body)
+            inbox.accept_now(batch_of(MODEL, "m", found, 0)[0])
+
         put("labels", [label_of(n) for n in range(1_200, 1_230)])
+        event("request", "apart", {"instances": [[1.0, 2.0, "c1"], [2.0, 3.0, "c2"]]})
+        event("response", "alone", {"predictions": [{"score": 0.5, "said": 1}]})
         for first in range(0, 1_200, 400):
             put("predictions", rows_of(first, 400), f"b{first}")
             with inbox.drain() as drain:
                 drain.run_dry()
         put("labels", [label_of(n) for n in range(300)])
         put("predictions", rows_of(1_200, 60), "b1200")
+        event("response", "apart", {"predictions": [{"score": 0.25, "said": 0}, {"score": 0.75, "said": 1}]})
+        event("response", "together", {"predictions": [{"score": 0.5, "said": 1}]})
+        event("request", "together", {"instances": [[3.0, None, "c3"]]})
+        event("request", "apart", {"instances": [[1.0, 2.0, "c1"], [2.0, 3.0, "c2"]]})
         put("predictions", [{"id": "odd"}])
     with Inbox(workspace, specs) as inbox:
         inbox.accept_now(Batch("m", "predictions", "json", json.dumps(rows_of(800, 460)).encode(), "again"))
@@ -118,6 +130,8 @@ def stored(workspace: Path) -> object:
             for item in home.profiles("m", kind)
         ]
         segments = [(item.window, item.rows, item.digest) for item in home.segments("predictions", "m")]
+        assert intakes(home)["m"].rows == 1_260 + 3
+        assert count_waiting(home) == {"m": 1}
         return intakes(home)["m"], profiles, segments, [entry.reason for entry in quarantined(home)]
 
 

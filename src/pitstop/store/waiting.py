@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,8 +68,14 @@ def retain_waiting(store: Transaction, model: str, before: int) -> None:
     store.execute(old, [{"whose": model, "before": before}])
 
 
-def erase_waiting(store: Transaction, text: str) -> None:
-    """Drop the halves in which `text` stands, as JSON writes it."""
-    written = json.dumps(text)[1:-1].encode()
+def erase_waiting(store: Transaction, subject: str) -> None:
+    """Drop the halves of a person: a value of a row, the request, or the id that one of its rows will have."""
     rows = store.select(sa.select(_WAITING.c.digest, _WAITING.c.payload))
-    end_waiting(store, [bytes(row.digest) for row in rows if written in bytes(row.payload)])
+    end_waiting(store, [bytes(row.digest) for row in rows if _names(json.loads(bytes(row.payload)), subject)])
+
+
+def _names(half: Mapping[str, Any], subject: str) -> bool:
+    request, rows = half["request"], half["rows"]
+    if subject == request or subject in {f"{request}/{place}" for place in range(len(rows))}:
+        return True
+    return any(str(value) == subject for row in rows for value in row.values() if value is not None)

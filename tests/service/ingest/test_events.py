@@ -206,7 +206,9 @@ def test_an_erased_person_and_old_halves_wait_no_more(inbox: Inbox) -> None:
     send(inbox, "inference.request", {"instances": [row]}, id="r-1")
     send(inbox, "inference.request", {"instances": [row | {"id": "other"}]}, id="r-2")
     assert stored(inbox) == []
+    assert waiting(inbox) == {"m": 2}
     inbox.erase("jos\u00e9-1", "asked for")
+    inbox.erase("r-", "part of a name names nobody")
     stored(inbox)
     assert waiting(inbox) == {"m": 1}
     inbox.retain("m", 1 << 62)
