@@ -150,11 +150,11 @@ def settle_quarantine(store: Transaction, number: int, state: str) -> None:
     store.execute(change, [{"key": number, "state": state, "payload": b""}])
 
 
-def erase_quarantined(store: Transaction, names: Callable[[str, bytes], bool]) -> None:
-    """Close the open entries of which `names(format, payload)` is true; the payload goes."""
-    columns = (_QUARANTINE.c.number, _QUARANTINE.c.format, _QUARANTINE.c.payload)
+def erase_quarantined(store: Transaction, names: Callable[[str, str, bytes], bool]) -> None:
+    """Close the open entries of which `names(model, format, payload)` is true; the payload goes."""
+    columns = (_QUARANTINE.c.number, _QUARANTINE.c.model, _QUARANTINE.c.format, _QUARANTINE.c.payload)
     for row in store.select(sa.select(*columns).where(_QUARANTINE.c.state == "open")):
-        if names(row.format, bytes(row.payload)):
+        if names(row.model, row.format, bytes(row.payload)):
             settle_quarantine(store, row.number, "discarded")
 
 

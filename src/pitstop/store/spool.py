@@ -87,11 +87,12 @@ class SpoolWriter:
                 content = b"".join(records)
                 try:
                     _write(descriptor, content, self._size)
+                    os.fdatasync(descriptor)
                 except OSError:
-                    # What was synced before stays; the rest of this group must not be taken for a record.
+                    # What was synced before stays; the rest of this group must not be taken for a record: its senders
+                    # are told that it was not taken in, and send it again.
                     os.ftruncate(descriptor, self._size)
                     raise
-                os.fdatasync(descriptor)
         except (StoreError, OSError) as error:
             # After a failed sync nobody knows what the disk holds: this file is left to whoever reads it.
             self.close()

@@ -169,7 +169,7 @@ def test_an_erasure_discards_the_quarantined_batches_that_name_the_person_and_no
         ("ndjson", json.dumps({"id": "Zoë-Marie", **bad}, ensure_ascii=False).encode()),  # somebody else
         ("json", json.dumps([{"id": 7.0, **bad}]).encode()),
         ("json", json.dumps([{"id": 70, **bad}]).encode()),
-        ("csv", b"id,at\n17,no day\n"),
+        ("csv", b"id,at,x\n17,no day,7\n"),
     )
     with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
         for form, payload in batches:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pitstop.errors import SpoolError
 from pitstop.store.spool import SpoolWriter, encode_record, read_all, read_part, spool_files
 
 PAYLOADS = st.lists(st.lists(st.binary(max_size=60), min_size=1, max_size=4), min_size=1, max_size=6)
@@ -78,6 +81,7 @@ FULL = r"""
 import resource, sys
 from pathlib import Path
 from pitstop.errors import SpoolError
+from pitstop.errors import SpoolError
 from pitstop.store.spool import SpoolWriter, encode_record, read_all
 
 folder = Path(sys.argv[1])
@@ -103,3 +107,20 @@ def test_a_full_disk_refuses_the_group_whole_and_goes_on_when_there_is_room(tmp_
         [sys.executable, "-c", FULL, str(tmp_path / "spool")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_group_that_could_not_be_synced_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its senders were told so, and send it again: rows without an id would count twice."""
+    writer = SpoolWriter(tmp_path)
+    writer.append([encode_record({"n": 1}, b"first", 5)])
+
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, f"no disk behind {descriptor}")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", fails)
+        with pytest.raises(SpoolError, match="send it again"):
+            writer.append([encode_record({"n": 1}, b"lost", 6)])
+    writer.append([encode_record({"n": 1}, b"lost", 7)])
+    writer.close()
+    assert payloads(tmp_path) == [b"first", b"lost"]

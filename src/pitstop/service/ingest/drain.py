@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -246,7 +245,9 @@ class Drain:
             return
         specs = [spec for name in kept.intakes(self.home) if (spec := self._specs(name)) is not None]
         forgetting.erase(store, self.home, specs, subject, because, record.at)
-        kept.erase_quarantined(store, partial(forgetting.names, subject))
+        kept.erase_quarantined(
+            store, lambda model, kind, payload: forgetting.names(self._specs(model), subject, kind, payload)
+        )
         erase_waiting(store, subject)
 
     def _hold(self, subject: str) -> str | None:

@@ -61,13 +61,19 @@ def refuse(store: Transaction, subject: str, because: str, hold: str, at: int) -
     store.put_artifact(refused, "erasure", artifact_id("erasure", refused), at, (), HOUSE)
 
 
-def names(subject: str, kind: str, payload: bytes) -> bool:
-    """Return whether a batch names a person: a value of it is `subject`, whatever its column.
+def names(spec: ModelSpec | None, subject: str, kind: str, payload: bytes) -> bool:
+    """Return whether a batch names a person: a value of the column that says so is `subject`.
 
-    Of what cannot be read as its format `kind` it is enough that the name stands in it.
+    Where the batch has no such column, or the model is not registered any more, it is enough that any column has the
+    value; of what cannot be read as its format `kind`, that the name stands in it.
     """
+    whom = None if spec is None else spec.columns.subject or spec.columns.id
     try:
         table = read_batch(kind, payload)
+        if spec is not None and whom in table.column_names:
+            table = table.select(
+                [name for name in dict.fromkeys((whom, spec.columns.id)) if name in table.column_names]
+            )
         columns = [_texts(column) for column in table.columns if not pa.types.is_nested(column.type)]
     except (RecordError, pa.ArrowException):
         return subject.encode() in payload
