@@ -121,6 +121,26 @@ def test_a_request_and_its_response_become_rows_once(
     assert inbox.quarantined() == ()
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.none() | st.tuples(st.sampled_from([0, 1]), st.integers(0, 3)), max_size=14))
+def test_in_any_order_each_pair_is_stored_once_and_each_half_waits(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int] | None]
+) -> None:
+    seen: dict[int, set[int]] = {}
+    with Inbox(tmp_path_factory.mktemp("workspace"), lambda _: SCORED) as inbox:
+        for step in steps:
+            if step is None:
+                stored(inbox)
+                continue
+            half, number = step
+            body = ({"instances": [[float(number), 1.0, "a"]]}, {"predictions": [number / 4]})[half]
+            assert send(inbox, ("inference.request", "inference.response")[half], body, id=f"r-{number}")[0] == 200
+            seen.setdefault(number, set()).add(half)
+        rows = [(row["@id"], row["x"], row["@score"]) for row in stored(inbox)]
+        assert rows == [(f"r-{number}", number, number / 4) for number in sorted(seen) if len(seen[number]) == 2]
+        assert sum(waiting(inbox).values()) == sum(len(halves) == 1 for halves in seen.values())
+
+
 def test_storing_that_fails_midway_leaves_the_halves_as_they_were(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,25 +319,33 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
-EVENTS = st.fixed_dictionaries(
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.just("2026-01-01")
+# Rows of the right columns with any values, beside bodies that are right and bodies that are nothing.
+ASKED = st.fixed_dictionaries({"x": SCALARS, "y": SCALARS, "c": SCALARS}, optional={"id": SCALARS, "at": SCALARS})
+BODIES = (
+    st.sampled_from([*V1, *V2, *OWN, {"truth": {"data": {"ndarray": [1, 0]}}}])
+    | st.builds(lambda rows: {"instances": rows}, st.lists(ASKED, max_size=3))
+    | st.builds(lambda rows: {"predictions": rows}, st.lists(SCALARS, max_size=3))
+    | st.builds(lambda rows: {"truth": rows}, st.lists(SCALARS, max_size=3))
+    | JSON
+)
+KINDS = st.sampled_from([f"a.{kind}" for kind in ("inference.request", "inference.response", "feedback")])
+WILD = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from([f"a.{kind}" for kind in ("inference.request", "inference.response", "feedback")])
-        | JSON,
-        "id": st.sampled_from(["1", "2"]) | JSON,
-        "requestid": JSON,
-        "time": st.just(AT) | JSON,
-        "data": JSON,
+        "type": KINDS | JSON, "id": JSON, "requestid": JSON, "time": st.just(AT) | JSON, "data": BODIES,
         "data_base64": JSON,
     },
+)  # fmt: skip
+EVENTS = WILD | st.fixed_dictionaries(
+    {"type": KINDS, "id": st.sampled_from(["1", "2"]), "data": BODIES}, optional={"time": st.just(AT)}
 )
 PARTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "data": st.sampled_from(["1,2,a", '{"predictions":[0.5]}', "MSwyLGE="]) | JSON,
+    {
+        "data": st.sampled_from(["1,2,a", "0.5", '{"predictions":[0.5]}', "MSwyLGE="]) | JSON,
         "encoding": st.sampled_from(["CSV", "JSON", "BASE64"]) | JSON,
-        "observedContentType": st.sampled_from(["text/csv", "application/json", "application/jsonlines"]) | JSON,
     },
+    optional={"observedContentType": st.sampled_from(["text/csv", "application/json", "application/jsonlines"]) | JSON},
 )
 LINES = st.fixed_dictionaries(
     {},
@@ -326,6 +354,13 @@ LINES = st.fixed_dictionaries(
         "groundTruthData": PARTS,
         "eventMetadata": st.just({"eventId": "e", "inferenceTime": AT}) | JSON,
     },
+) | st.builds(
+    lambda name, cells, said: (
+        captured(name, ",".join(cells), said) | {"groundTruthData": {"data": said, "encoding": "CSV"}}
+    ),
+    st.text(max_size=3),
+    st.lists(st.text(max_size=3), min_size=3, max_size=3),
+    st.sampled_from(["0.5", "1", "a", "nan", "7"]),
 )
 
 
