@@ -129,3 +129,16 @@ async def test_a_token_for_another_client_or_of_another_issuer_is_refused(opened
             answer = await http.get(await at_provider(begun.headers["location"], "s-ann"))
             assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
     assert opened.people.users() == ()
+
+
+@pytest.mark.anyio
+async def test_a_provider_that_refuses_the_code_or_is_away_is_no_fault_of_the_service(
+    opened: Opened, issuer: str
+) -> None:
+    async with browser(app_of(opened, Provider(issuer, "pitstop", "secret"))) as http:
+        begun = await http.get("/login/oidc")
+        state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
+        answer = await http.get("/login/oidc/callback", params={"state": state, "code": "made up"})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (502, False), answer.text
+    async with browser(app_of(opened, Provider("http://127.0.0.1:1", "pitstop", "secret"))) as http:
+        assert (await http.get("/login/oidc")).status_code == 502

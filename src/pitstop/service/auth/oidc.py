@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import sqlalchemy as sa
+from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -80,7 +81,10 @@ def oidc_routes(provider: Provider, people: People, fleet: Fleet, settings: Sett
         )
 
     async def begin(request: Request) -> Response:
-        known = await _discovered(provider)
+        try:
+            known = await _discovered(provider)
+        except (httpx.HTTPError, ValueError) as error:
+            return _unusable(error)
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
         there = local_path(request.query_params.get("next", "/"))
         await asyncio.to_thread(_keep, fleet, state, nonce, verifier, there)
@@ -108,8 +112,8 @@ def oidc_routes(provider: Provider, people: People, fleet: Fleet, settings: Sett
             name, roles = _person(provider, claims)
             subject = hashlib.sha256(f"{provider.issuer} {claims['sub']}".encode()).hexdigest()
             session = await asyncio.to_thread(people.begin_trusted, name, subject, roles, now())
-        except (httpx.HTTPError, JoseError, KeyError, ValueError) as error:
-            return problem(502, f"the identity provider's answer cannot be used ({type(error).__name__})")
+        except (httpx.HTTPError, AuthlibBaseError, JoseError, KeyError, ValueError) as error:
+            return _unusable(error)
         except AccessError as error:
             return problem(403, str(error))
         answer = entered(session, begun.next, settings)
@@ -117,6 +121,10 @@ def oidc_routes(provider: Provider, people: People, fleet: Fleet, settings: Sett
         return answer
 
     return [Route("/login/oidc", begin), Route("/login/oidc/callback", callback)]
+
+
+def _unusable(error: Exception) -> Response:
+    return problem(502, f"the identity provider's answer cannot be used ({type(error).__name__})")
 
 
 async def _discovered(provider: Provider) -> Mapping[str, Any]:
