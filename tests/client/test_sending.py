@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.faults.victims import ROOT, Victims, specs
 from tests.service.ingest.counted import MODEL, SPEC, label_of, rows_of
 
 import pitstop
+from pitstop.client.posting import Poster
 from pitstop.client.sending import Sender
 from pitstop.client.shipping import REFUSED
 from pitstop.client.watching import Watched
@@ -165,6 +168,29 @@ def test_a_full_spool_drops_and_counts_and_never_raises(tmp_path: Path) -> None:
     assert sender.dropped >= 1
     assert "is full" in sender.problem
     sender.close()
+
+
+def test_a_key_that_is_not_taken_is_no_fault_of_the_batch() -> None:
+    """Else the rows of a night in which a key has expired would be set aside, one batch after the other."""
+    answers = iter((401, 403, 421, 422, 200))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(next(answers))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        poster = Poster(f"http://127.0.0.1:{server.server_port}", "a key")
+        found = [poster.post("m", "predictions", b"rows").outcome for _ in range(5)]
+        poster.close()
+        server.shutdown()
+    assert found == ["later", "later", "later", "refused", "taken"]
 
 
 def test_what_could_never_work_is_said_at_once(tmp_path: Path) -> None:

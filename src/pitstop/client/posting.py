@@ -14,8 +14,9 @@ from pitstop.errors import IngestError
 
 SECONDS = 10.0
 ARROW = "application/vnd.apache.arrow.stream"
-# Answers that another try may change; every other refusal is about the batch.
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Answers that another try may change: of a service that is busy or away, and (401, 403, 421) of one that does not take
+# this key or this address yet. Every other refusal is about the batch or its model.
+_AGAIN = frozenset({401, 403, 408, 421, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
