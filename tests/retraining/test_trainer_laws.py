@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pitstop.records.spec import Task, TrainerSection
+from pitstop.retraining import process
 from pitstop.retraining.trainer import TRAINERS
 from pitstop.testing import trainer_laws
 
@@ -57,6 +58,13 @@ def own_trainer(folder: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(("law", "task"), list(zip(trainer_laws.LAWS, TASKS * 2, strict=False)))
 def test_a_command_trainer_obeys(law: trainer_laws.Law, task: Task, tmp_path: Path) -> None:
     law(own_trainer(tmp_path), task)
+
+
+def test_an_answer_that_comes_too_late_between_two_looks_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_POLL_SECONDS", 60.0)  # nobody looks while it runs
+    trainer_laws.a_failure_leaves_nothing(own_trainer(tmp_path), "binary")
 
 
 @pytest.mark.slow

@@ -108,6 +108,8 @@ class TrainerProcess:
                     raise self._ended(action)
                 line, found, rest = self._answer.partition(b"\n")
                 if found:
+                    # Between two looks an answer may come too late.
+                    self._require_in_time(action, started)
                     self._answer = rest
                     return line
                 if time.monotonic() - polled >= _POLL_SECONDS:
@@ -152,10 +154,13 @@ class TrainerProcess:
             raise self._over(action, msg)
         return bool(chunk)
 
-    def _watch(self, action: str, started: float) -> None:
+    def _require_in_time(self, action: str, started: float) -> None:
         if time.monotonic() - started > self._limits.wall_seconds:
             msg = f"wall_seconds = {self._limits.wall_seconds:g} was reached without an answer"
             raise self._over(action, msg)
+
+    def _watch(self, action: str, started: float) -> None:
+        self._require_in_time(action, started)
         used = folder_bytes(self._folder)
         if used > self._limits.disk_mib * _MIB:
             raise self._over(action, f"its files take {used / _MIB:,.0f} MiB; disk_mib = {self._limits.disk_mib}")
