@@ -44,9 +44,6 @@ from pitstop.strategy.policies.vote import Vote
 from pitstop.strategy.staleness import fit_curve
 
 Prior = tuple[float, float]
-# Settings of the default policy among which the other streams choose: standard errors, and whether departures fade.
-SETTINGS = tuple((errors, fading) for errors in (1.0, 2.0, 3.0) for fading in (False, True))
-Setting = tuple[float, bool]
 Schedule = Callable[[Case, float], tuple[int, ...]]
 
 QUICK = ("elec2", "noaa_weather", "bike_sharing", "gradual", "stationary")
@@ -75,7 +72,8 @@ POLICIES: Mapping[str, Schedule] = {
     "shadow_debt": lambda case, level: case.walked(ShadowDebt(), level),
     "vote": lambda case, level: case.walked(Vote(), level),
     "shadow_plan, as shipped": lambda case, level: case.walked(ShadowPlan(), level),
-    "shadow_plan, one error, lasting": lambda case, level: case.walked(ShadowPlan(errors=1.0, fading=False), level),
+    "shadow_plan, lasting": lambda case, level: case.walked(ShadowPlan(fading=False), level),
+    "shadow_plan, two errors": lambda case, level: case.walked(ShadowPlan(errors=2.0), level),
 }
 # Those that the default has to beat on average (issue 5), and the letter of each bar.
 RIVALS = {
@@ -136,9 +134,8 @@ def _excesses(measured: Sequence[Measured]) -> tuple[Excesses, dict[str, Stream]
     priors = {name: _own_prior(case) for (name, delay), case in cases.items() if delay == 0}
     found: Excesses = {}
     bests = {key: [case.best(level) for level in LEVELS] for key, case in cases.items()}
-    tried = _tried(cases, bests)
     for key, case in cases.items():
-        default = _from_others(priors, tried, key[0])
+        default = ShadowPlan(prior_mean=_prior_of_others(priors, key[0]))
         best = bests[key]
         schedules: dict[str, Schedule] = dict(POLICIES)
         schedules[DEFAULT] = partial(_walked, default)
@@ -171,34 +168,6 @@ def _above(costs: Sequence[float], best: Sequence[float]) -> list[float]:
 
 def _walked(policy: ShadowPlan, case: Case, level: float) -> tuple[int, ...]:
     return case.walked(policy, level)
-
-
-def _tried(
-    cases: Mapping[tuple[str, int], Case], bests: Mapping[tuple[str, int], Sequence[float]]
-) -> dict[Setting, dict[str, float]]:
-    """Return the mean excess of each setting on each stream, over its delays and all prices, with the shipped prior."""
-    found: dict[Setting, dict[str, float]] = {}
-    for errors, fading in SETTINGS:
-        policy = ShadowPlan(errors=errors, fading=fading)
-        by_stream: dict[str, list[float]] = {}
-        for key, case in cases.items():
-            costs = [case.cost(case.walked(policy, level), level) for level in LEVELS]
-            by_stream.setdefault(key[0], []).append(float(np.mean(_above(costs, bests[key]))))
-        found[errors, fading] = {name: float(np.mean(values)) for name, values in by_stream.items()}
-    return found
-
-
-def _from_others(
-    priors: Mapping[str, Prior], tried: Mapping[Setting, Mapping[str, float]], left_out: str
-) -> ShadowPlan:
-    """Return the default policy with the prior and the settings that were best on the other streams."""
-
-    def mean(setting: Setting) -> float:
-        others = [value for name, value in tried[setting].items() if name != left_out]
-        return float(np.mean(others)) if others else 0.0
-
-    errors, fading = min(tried, key=mean)
-    return ShadowPlan(prior_mean=_prior_of_others(priors, left_out), errors=errors, fading=fading)
 
 
 def _fixed(releases: Sequence[int]) -> Schedule:

@@ -124,7 +124,7 @@ def test_a_broken_pipeline_is_told_apart_from_decay(workshop: Any, spec: ModelSp
     run = workshop.replay(table, spec, "broken")
     first = run.document["incidents"][0]
     assert "2024-01-30" <= first["since"] <= "2024-02-01"
-    assert "upstream" in first["cause"]
+    assert "Do not retrain: find where the values get lost" in first["cause"]
     assert "x1" in first["cause"]
 
 
