@@ -132,8 +132,9 @@ def test_the_plan_by_hand() -> None:
     assert plan_ahead(curve, [(1.0, 1.0, 1.0), none], age=2, release=2.0).keep == 5.5
 
 
-def test_a_departure_counts_as_far_as_it_passes_two_errors_above_and_one_below() -> None:
-    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1)) == 0.5
+def test_a_departure_counts_as_far_as_it_passes_its_error_on_either_side() -> None:
+    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1)) == 1.0
+    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1), 2.0) == 0.5
     assert departure_of(Excess(departure=-1.5, recent_error=0.5, columns=1)) == -1.0
     assert departure_of(Excess(departure=1.5, recent_error=2.0, columns=1)) == 0.0
     assert departure_of(Excess(departure=-1.5, recent_error=2.0, columns=1)) == 0.0
