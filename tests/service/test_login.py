@@ -137,6 +137,7 @@ async def test_logging_in_and_out_as_a_browser_does(opened: Opened) -> None:
         assert "httponly" in cookie
         assert "samesite=lax" in cookie
         assert (await http.get("/v1/me")).json()["via"] == "session"
+        assert 'method="post" action="/logout"' in (await http.get("/")).text
         assert (await http.post("/logout")).status_code == 303
         opened.credentials.forget()
         assert (await http.get("/v1/me")).status_code == 401
