@@ -11,7 +11,9 @@ from starlette.routing import Route
 from pitstop.service.api.table import OPERATIONS
 from pitstop.service.auth.actor import KEY_ROLES
 from pitstop.service.auth.guard import PUBLIC
-from pitstop.service.auth.rules import SAFE
+from pitstop.service.auth.rules import SAFE, roles_for
+from pitstop.service.auth.separation import MAY_ORDER
+from pitstop.service.site import actions
 
 from .conftest import HERE, Opened
 
@@ -108,3 +110,9 @@ async def test_a_session_sent_by_another_site_changes_nothing(opened: Opened) ->
 SPEC = (
     '[model]\nname = "churn"\ntask = "binary"\n[columns]\ntime = "at"\nfeatures = ["age"]\nid = "id"\nlabel = "left"\n'
 )
+
+
+def test_pages_and_programs_let_the_same_people_order() -> None:
+    """The page's word for retiring what is in shadow is to reject it."""
+    for page, order in (("retrain", "retrain"), ("release", "release"), ("reject", "retire"), ("rollback", "rollback")):
+        assert roles_for(actions.ORDERS[page], "POST") == MAY_ORDER[order]

@@ -17,19 +17,12 @@ from pitstop.records.spec import parse_spec
 from pitstop.service.api import reading, shapes
 from pitstop.service.api.operation import Call
 from pitstop.service.api.paging import Part, cursor_of, place_of
-from pitstop.service.auth.separation import require_may_release, require_not_author
+from pitstop.service.auth.separation import MAY_ORDER, require_may_release, require_not_author
 from pitstop.service.jobs.board import Job
 from pitstop.service.workspace import Registered
 from pitstop.store.home import Home
 
-# Who may give which order; the way back is open to everybody who may act at all.
-_ORDERS: dict[str, frozenset[str]] = {
-    "retrain": frozenset({"data_scientist", "operator"}),
-    "retire": frozenset({"data_scientist", "operator"}),
-    "release": frozenset({"approver"}),
-    "rollback": frozenset({"data_scientist", "operator", "approver"}),
-}
-ORDERING = frozenset().union(*_ORDERS.values())
+ORDERING = frozenset().union(*MAY_ORDER.values())
 # A tick holds a home for a window at a time; a person does not wait for longer than this.
 _PATIENCE_SECONDS = 5.0
 
@@ -88,10 +81,9 @@ def register(call: Call) -> shapes.Model:
 def order(call: Call) -> shapes.JobShape:
     """Give an order; it is carried out by a job. An author does not release their own model."""
     asked: shapes.NewOrder = call.body
-    if not call.actor.may(_ORDERS[asked.action]):
-        msg = (
-            f"{call.actor.name} may not order a {asked.action}; this needs: {', '.join(sorted(_ORDERS[asked.action]))}"
-        )
+    if not call.actor.may(MAY_ORDER[asked.action]):
+        needed = ", ".join(sorted(MAY_ORDER[asked.action]))
+        msg = f"{call.actor.name} may not order a {asked.action}; this needs: {needed}"
         raise AccessError(msg)
     with reading.opened(call.model) as home:
         if home.load_state(call.path["model"]) is None:

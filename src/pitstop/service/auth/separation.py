@@ -1,9 +1,22 @@
-"""Who made a model does not let it through: the approver is not the author."""
+"""Who may order what, and that who made a model does not let it through: the approver is not the author."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from pitstop.errors import AccessError
 from pitstop.store.home import Home
+
+# The way back, and giving up what is only in shadow, are open to everybody who may act at all.
+MAY_ORDER: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "retrain": frozenset({"data_scientist", "operator"}),
+        "release": frozenset({"approver"}),
+        "retire": frozenset({"data_scientist", "operator", "approver"}),
+        "rollback": frozenset({"data_scientist", "operator", "approver"}),
+    }
+)
 
 
 def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:

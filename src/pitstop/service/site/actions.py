@@ -27,7 +27,7 @@ from pitstop.loop.orders import Action, Order
 from pitstop.loop.recalling import checked, facts_of
 from pitstop.service.auth.actor import ROLES
 from pitstop.service.auth.rules import requires
-from pitstop.service.auth.separation import require_not_author
+from pitstop.service.auth.separation import MAY_ORDER, require_not_author
 from pitstop.service.site import summaries
 from pitstop.service.site.gather.handled import SAID, handled
 from pitstop.service.site.refreshing import refresh
@@ -36,7 +36,6 @@ from pitstop.service.site.shown import WRITERS, Site, actor
 from pitstop.store.home import Home
 
 Act = Callable[[Site, Request], Response]
-ORDERERS = ("data_scientist", "operator")
 TEXT_LIMIT = 4_000
 
 
@@ -298,10 +297,10 @@ ON_INCIDENTS: Mapping[str, Act] = {
     "close": requires(*WRITERS)(_close),
 }
 ORDERS: Mapping[str, Act] = {
-    "retrain": requires(*ORDERERS)(_retrain),
-    "release": requires("approver")(_release),
-    "reject": requires("approver")(_reject),
-    "rollback": requires("operator", "approver")(_rollback),
+    "retrain": requires(*MAY_ORDER["retrain"])(_retrain),
+    "release": requires(*MAY_ORDER["release"])(_release),
+    "reject": requires(*MAY_ORDER["retire"])(_reject),
+    "rollback": requires(*MAY_ORDER["rollback"])(_rollback),
     "approve": requires("approver")(_approve),
     "override": requires("approver")(_override),
 }

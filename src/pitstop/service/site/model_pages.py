@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from pitstop.records.calendar import Calendar
 from pitstop.report import formats
 from pitstop.report.sparkline import sparkline
+from pitstop.service.auth.separation import MAY_ORDER
 from pitstop.service.site import figures, incident_figures, summaries, value_figures
 from pitstop.service.site.gather.handled import SAID
 from pitstop.service.site.shown import WRITERS, Site, may
@@ -94,8 +95,8 @@ def incident_page(site: Site, request: Request) -> HTMLResponse:
             "sides": incident_figures.sides(document),
             "steps": steps,
             "can": may(request, *WRITERS),
-            "can_order": may(request, "data_scientist", "operator"),
-            "can_roll_back": may(request, "operator", "approver"),
+            "can_order": may(request, *MAY_ORDER["retrain"]),
+            "can_roll_back": may(request, *MAY_ORDER["rollback"]),
             "target": site.document(model, "releases")["target"],
             "trains": site.document(model, "releases")["trains"],
         }
@@ -114,9 +115,10 @@ def releases_page(site: Site, request: Request) -> HTMLResponse:
             "weighing": figures.weighing(document, site.document(card["model"], "model")["marks"]),
             "policies": figures.policies(document),
             "earned": {item["id"]: item for item in value["releases"]},
-            "can_order": may(request, "data_scientist", "operator"),
-            "can_release": may(request, "approver"),
-            "can_roll_back": may(request, "operator", "approver"),
+            "can_order": may(request, *MAY_ORDER["retrain"]),
+            "can_release": may(request, *MAY_ORDER["release"]),
+            "can_retire": may(request, *MAY_ORDER["retire"]),
+            "can_roll_back": may(request, *MAY_ORDER["rollback"]),
         }
 
     return site.show(request, "releases.html", "/releases", build)
