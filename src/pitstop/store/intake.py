@@ -125,11 +125,6 @@ def remember_batches(store: Transaction, digests: Iterable[bytes], at: int) -> N
     store.execute(_BATCHES.insert(), [{"digest": digest, "at": at} for digest in digests])
 
 
-def forget_batches(store: Transaction, before: int) -> None:
-    """Forget the ids of batches that were accepted before an instant: they would be stored again."""
-    store.execute(_BATCHES.delete().where(_BATCHES.c.at < sa.bindparam("before")), [{"before": before}])
-
-
 def put_quarantine(store: Transaction, items: Sequence[Quarantined]) -> None:
     """Keep batches that could not be stored; their numbers are given by the catalog."""
     store.execute(

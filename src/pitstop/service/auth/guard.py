@@ -36,9 +36,6 @@ PUBLIC = re.compile(
 INGEST_PATH = re.compile(r"/v1/models/([^/]+)/(predictions|labels|events)\Z")
 INGEST_ROLES = frozenset({INGEST, "data_scientist", "operator"})
 BODY_CAP = 1 << 20
-# A model file comes back from where it was trained.
-LONG_BODY = re.compile(r"/v1/models/[^/]+/challengers\Z")
-LONG_BODY_CAP = 256 << 20
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -91,8 +88,7 @@ class Guard:
         if app is self.ingest and app is not None:
             await app(scope, receive, send)  # counts its own bytes
             return
-        cap = LONG_BODY_CAP if LONG_BODY.match(scope["path"]) else BODY_CAP
-        await self.inner(scope, _capped(receive, cap), send)
+        await self.inner(scope, _capped(receive, BODY_CAP), send)
 
     def _judge(self, scope: Scope, headers: Headers) -> tuple[Response | None, App | None]:
         host = headers.get("host", "").lower()

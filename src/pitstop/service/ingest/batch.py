@@ -46,7 +46,6 @@ class Limits:
     cells: int = 30_000_000
     text_bytes: int = 256 << 20
     id_length: int = 200
-    model_length: int = 200
 
 
 LIMITS = Limits()

@@ -42,11 +42,6 @@ class Worker:
             process.stdin.close()
         self._thread.join()
 
-    @property
-    def process_id(self) -> int | None:
-        """The id of the process that stores, None where there is none at this moment."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
-
     def _keep(self) -> None:
         while not self._stop.is_set():
             argv = [sys.executable, "-m", "pitstop.service.ingest.worker", str(self.path)]

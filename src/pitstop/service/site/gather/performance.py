@@ -26,7 +26,6 @@ METRICS = {
     "multiclass": ("accuracy",),
     "regression": ("mae",),
 }
-LOWER_IS_BETTER = frozenset({"mae"})
 
 Bools = NDArray[np.bool_]
 
