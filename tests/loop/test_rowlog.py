@@ -113,6 +113,7 @@ def test_labels_are_set_and_corrected() -> None:
     log.set_labels(log.ordinals(["id0"]), np.array(["1"], dtype=object), np.array([70]))
     assert log.labels.tolist() == ["1", None, "1"]
     assert log.label_at.tolist() == [70, NEVER, 50]
+    assert log.first_label_at.tolist() == [60, NEVER, 50]
     assert log.features(np.array([0, 1]), label=True)["@label"].to_pylist() == ["1", None]
 
 

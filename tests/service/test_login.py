@@ -223,6 +223,20 @@ async def test_a_key_makes_no_users(opened: Opened) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_key_of_some_models_is_told_of_those_alone(opened: Opened) -> None:
+    hook = {"name": "all", "kind": "webhook", "target": "https://example.com/x"}
+    async with opened.client(**opened.key("admin")) as http:
+        assert (await http.post("/v1/channels", json=hook)).status_code == 201
+    async with opened.client(**opened.key("admin", models=["loans"])) as http:
+        refused = await http.post("/v1/channels", json={**hook, "name": "mine"})
+        assert (refused.status_code, "sees loans: name those" in refused.json()["detail"]) == (403, True)
+        assert (await http.post("/v1/channels", json={**hook, "name": "x", "models": ["churn"]})).status_code == 403
+        assert (await http.post("/v1/channels", json={**hook, "name": "x", "models": ["loans"]})).status_code == 201
+        assert [item["name"] for item in (await http.get("/v1/channels")).json()["items"]] == ["x"]
+        assert (await http.delete("/v1/channels/all")).status_code == 404
+
+
+@pytest.mark.anyio
 async def test_a_key_that_is_made_with_an_idempotency_key_is_kept_nowhere(opened: Opened, tmp_path: Path) -> None:
     opened.people.add("root", PASSWORD, ["admin"], NOON)
     session = opened.people.begin("root", PASSWORD, NOON)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -117,6 +119,22 @@ def test_each_change_of_an_incident_is_told_once_and_the_rest_with_the_digest(
     assert courier.step() == kinds.count("decision")
     assert all(row.state == "sent" for row in rows(opened))
     assert signature(hook.secret, "x", 1, b"") != signature(SECRET, "x", 1, b"")
+
+
+def test_an_answer_that_drips_holds_nobody_up_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as other:
+                for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 200:
+                    other.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert send(where, SECRET, "m", b"{}", 1, allowed=LOCAL, seconds=1.0) == "no whole answer within 1 seconds"
+        assert time.monotonic() - began < 5
 
 
 def test_a_message_that_is_never_taken_is_given_up_on_record(opened: Opened, loans: Path, receiver: Receiver) -> None:

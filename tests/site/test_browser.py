@@ -73,7 +73,7 @@ def incidents(served: Any) -> list[dict[str, Any]]:
     from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
 
     with Workspace.open(served.workspace) as workspace, workspace.fleet.read() as connection:
-        return summaries.incidents(connection, model=MODEL)
+        return summaries.incidents(connection, of=frozenset({MODEL}))
 
 
 def kept(served: Any, kind: str) -> list[Any]:

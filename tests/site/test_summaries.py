@@ -106,6 +106,21 @@ def test_the_card_counts_open_incidents_however_they_are_restated(
         fleet.close()
 
 
+def test_whoever_sees_some_models_is_told_of_those_alone(fleet: Fleet) -> None:
+    theirs = frozenset({"a"})
+    with fleet.write() as connection:
+        summaries.put(connection, summary("b", (line(1, model="b"), line(2, model="b")), exposed=9.0))
+        summaries.put(connection, summary("a", (line(3, model="a"),)))
+    with fleet.read() as connection:
+        assert summaries.totals(connection, theirs) == {"models": 1, "open": 1, "waiting": 0, "clocks": 0}
+        assert summaries.totals(connection, frozenset()) == {"models": 0, "open": 0, "waiting": 0, "clocks": 0}
+        # A screenful of one is not filled by what they may not see.
+        assert [card["model"] for card in summaries.cards(connection, 0, 1, of=theirs)] == ["a"]
+        assert [item["id"] for item in summaries.incidents(connection, of=theirs, number=1)] == ["incident-3"]
+        assert summaries.count_incidents(connection, of=theirs, state="open") == 1
+        assert [item["id"] for item in summaries.found(connection, "rose", of=theirs)[1]] == ["incident-3"]
+
+
 def test_a_search_takes_signs_of_patterns_for_what_they_are(fleet: Fleet) -> None:
     with fleet.write() as connection:
         summaries.put(connection, summary("model_1"), summary("modelx1"))

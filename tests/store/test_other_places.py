@@ -23,6 +23,7 @@ from pitstop.store.copying import contents_of, copy_home, make_home
 from pitstop.store.home import Home
 from pitstop.store.location import Location, read_location, write_location
 from pitstop.store.migrations import MIGRATIONS, TABLES, declared, migrate
+from pitstop.store.objects import ObjectFiles
 from pitstop.store.postgres import parsed
 
 
@@ -101,6 +102,45 @@ def test_a_copy_of_damaged_rows_is_refused_and_can_be_tried_again(tmp_path: Path
         copy_home(tmp_path / "home", tmp_path / "copy")
     path.write_bytes(content)
     assert copy_home(tmp_path / "home", tmp_path / "copy").files == 3
+
+
+def test_a_copy_while_files_are_put_together_is_made_from_the_newer_state(
+    tmp_path: Path, rows: Callable[..., Any]
+) -> None:
+    with Home.open(tmp_path / "home") as home:
+        fill(home, rows, windows=40)
+
+        def meanwhile(_: str, done: int, total: int) -> None:
+            gone = home.segments("labels", "m")
+            if done < total and gone:
+                with home.transaction() as tx:
+                    tx.drop_segments(gone)
+                    members = [{"id": item.id, "before": item.digest, "after": ""} for item in gone]
+                    tx.put_artifact({"segments": members}, "retention", "later", 99, [], "m")
+
+        copy_home(tmp_path / "home", tmp_path / "copy", progress=meanwhile)
+    with Home.open(tmp_path / "copy") as copy:
+        copy.verify(rows=True).require()
+        assert not copy.segments("labels", "m")
+        assert len(copy.segments("predictions", "m")) == 40
+        assert copy.artifacts("retention", "m")[-1].id == "later"
+
+
+def test_a_copy_from_a_bucket_is_fetched_once_and_is_what_the_catalog_names(tmp_path: Path, bucket: Any) -> None:
+    files = ObjectFiles(tmp_path, bucket.url("fetched_once"))
+    staged = files.stage(b"content")
+    files.publish([(staged, "joins/a.hashes")])
+    path = files.local("joins/a.hashes", staged.digest)
+    made = path.stat().st_mtime_ns
+    for again in (files, ObjectFiles(tmp_path, bucket.url("fetched_once"))):
+        assert again.local("joins/a.hashes", staged.digest).stat().st_mtime_ns == made
+    path.write_bytes(b"changed")
+    fresh = ObjectFiles(tmp_path, bucket.url("fetched_once"))
+    assert fresh.local("joins/a.hashes", staged.digest).read_bytes() == b"content"
+    files.publish([(files.stage(b"damaged"), "joins/a.hashes")])
+    path.unlink()
+    with pytest.raises(StoreError, match=r"joins/a.hashes in .* was changed or damaged"):
+        fresh.local("joins/a.hashes", staged.digest)
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def appraise(books: Books, models: Models | None, timeline: Sequence[Release], p
     if models is None or not champions:
         return []
     start, end = calendar.period_start(period), calendar.period_start(period + 1)
-    rows = np.flatnonzero((log.label_at >= start) & (log.label_at < end) & (log.at >= champions[0].at))
+    rows = np.flatnonzero((log.first_label_at >= start) & (log.first_label_at < end) & (log.at >= champions[0].at))
     if not len(rows):
         return []
     starts = np.array([release.at for release in champions], dtype=np.int64)

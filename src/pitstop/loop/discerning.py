@@ -133,7 +133,7 @@ def _worth(known: Revisited, sight: Sight) -> float | None:
         return None
     calendar = spec.calendar
     start, end = calendar.window_start(first), calendar.window_start(last + 1)
-    rows = np.flatnonzero((log.label_at >= start) & (log.label_at < end))
+    rows = np.flatnonzero((log.first_label_at >= start) & (log.first_label_at < end))
     said = log.fresh_class.values[rows]
     given = np.array([value is not None for value in said], dtype=np.bool_)
     rows, said = rows[given], said[given]

@@ -64,10 +64,10 @@ def scored(
     """
     if not earlier:
         return ()
-    known = log.label_at < now
+    known = log.first_label_at < now
     made = calendar.window_of(log.at)
     last = calendar.window_at(now) - 1
-    age = maturity_age(calendar.window_of(log.label_at[known]) - made[known], last - made[~known])
+    age = maturity_age(calendar.window_of(log.first_label_at[known]) - made[known], last - made[~known])
     if age is None:
         return ()
     found: list[tuple[Miss, ...]] = []

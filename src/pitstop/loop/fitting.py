@@ -34,7 +34,9 @@ class Fitting:
         self.first_period = first_period
         self.candidates: dict[int, Challenger] = {}
         self.digests: dict[str, str] = {}
+        # Of failed fits too: what they cost counts against the budget all the same.
         self.fit_rows: dict[int, int] = {}
+        self.fit_at: dict[int, int] = {}
         self.breaks: tuple[Break, ...] = ()
 
     def require_labels(self, as_of: int) -> None:
@@ -71,6 +73,7 @@ class Fitting:
         rows = self._training_rows(as_of, recipe)
         self.candidates[number] = self._challenge(as_of, chain, len(rows), recipe)
         self.fit_rows[number] = len(rows)
+        self.fit_at[number] = as_of
         self.models.ask(self.candidates[number], self.log.features(rows, label=True))
         return self._challenger(self.candidates[number])
 

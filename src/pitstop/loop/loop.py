@@ -192,7 +192,7 @@ class Loop:
             layout = Layout.fit(self.spec, table, predictions=log.fresh_class.values.astype(np.float64))
         self.layout = layout
         waited = self.calendar.window_at(as_of) - self.calendar.window_of(log.at[~known])
-        lags = self.calendar.window_of(log.label_at[known]) - self.calendar.window_of(log.at[known])
+        lags = self.calendar.window_of(log.first_label_at[known]) - self.calendar.window_of(log.at[known])
         self.ages = cohort_ages(lags, waited, REFERENCE_WINDOWS // 2)
         spec = Kept("spec", self.spec.id, as_of, (), self.spec.content)
         return [spec, *change.kept, *self._new_reference(self.start)]
@@ -262,7 +262,7 @@ class Loop:
         scores, decided = log.fresh_score.values[rows], log.fresh_class.values[rows]
         if self.models is not None:
             champion = self.upkeep.candidates[self.upkeep.champion]
-            unseen = log.label_at[rows] >= champion.at
+            unseen = log.first_label_at[rows] >= champion.at
             if unseen.any():
                 asked = self.models.predict(champion.id, log.features(rows[unseen]))
                 scores[unseen], decided[unseen] = asked.scores, asked.decided

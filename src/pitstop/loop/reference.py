@@ -78,9 +78,9 @@ def fit_reference(
     known = _scored(log)
     start = calendar.window_start(first)
     predicted = np.flatnonzero(known & (log.at >= start) & (log.at < end))
-    labelled = np.flatnonzero(known & (log.label_at >= start) & (log.label_at < end))
+    labelled = np.flatnonzero(known & (log.first_label_at >= start) & (log.first_label_at < end))
     errors = row_errors(spec, log.fresh_class.values[labelled], log.labels[labelled])
-    even = calendar.window_of(log.label_at[labelled]) % 2 == 0
+    even = calendar.window_of(log.first_label_at[labelled]) % 2 == 0
     tree = fit_tree(_codes(layout, log, labelled[even]), errors[even])
     windows = _windows(spec, layout, log, tree, (first, before), (predicted, labelled, errors), ages)
     if first_fit:
@@ -227,7 +227,7 @@ def _windows(
     predicted, labelled, errors = rows
     calendar = spec.calendar
     predicted_in = calendar.window_of(log.at[predicted])
-    labelled_in = calendar.window_of(log.label_at[labelled])
+    labelled_in = calendar.window_of(log.first_label_at[labelled])
     leaf = np.zeros(len(log), dtype=np.int64)
     both = np.union1d(predicted, labelled)
     leaf[both] = tree.apply(_codes(layout, log, both))

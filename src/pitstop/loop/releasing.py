@@ -117,7 +117,7 @@ class Releasing(Fitting):
         0 where one of them gives no answer that can be used; it is then forgotten.
         """
         start = self.calendar.period_start(self.calendar.period_at(as_of) - 1)
-        rows = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
+        rows = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < as_of))
         heard = self._hear([one, other], self.log.features(rows), as_of, kept)
         if len(heard) < 2:
             return 0.0

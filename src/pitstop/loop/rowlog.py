@@ -85,6 +85,7 @@ class RowLog:
         blank: Any = np.nan if self._regression else None
         self._at = Column(np.int64, 0)
         self._label_at = Column(np.int64, NEVER)
+        self._first_label_at = Column(np.int64, NEVER)
         self._label = Column(text, blank)
         self._index: dict[str, int] = {}
         self._ids: list[str] = []
@@ -112,8 +113,16 @@ class RowLog:
 
     @property
     def label_at(self) -> Ints:
-        """Instants at which labels became known; `NEVER` where they have not."""
+        """Instants at which the labels that hold became known; `NEVER` where there is none."""
         return self._label_at.values
+
+    @property
+    def first_label_at(self) -> Ints:
+        """Instants at which rows were first labelled, right or wrong; a correction does not change them.
+
+        What judges models on labels that no model had seen goes by them, and what counts each row once.
+        """
+        return self._first_label_at.values
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -141,7 +150,7 @@ class RowLog:
             column.extend(self._encode(name, table[name]), count)
         self._at.extend(table["@at"].to_numpy(), count)
         unset = (
-            *(self._label_at, self._label, self.fresh_score, self.fresh_class),
+            *(self._label_at, self._first_label_at, self._label, self.fresh_score, self.fresh_class),
             *(self.judged, self.leaf, self.estimate, self.spread, self.earned),
         )
         for grown in unset:
@@ -191,6 +200,8 @@ class RowLog:
         """Set (or correct) the labels of rows."""
         self._label.values[ordinals] = labels
         self._label_at.values[ordinals] = label_at
+        first = self._first_label_at.values
+        np.minimum.at(first, ordinals, np.where(first[ordinals] == NEVER, label_at, NEVER))
 
     def features(self, ordinals: Ints, *, label: bool = False, extra: bool = False) -> pa.Table:
         """Return the features of rows as a normalised table; `label` adds labels, `extra` amounts and segments."""

@@ -107,9 +107,9 @@ class Upkeep(Releasing):
     def _close_column(self, period: int, kept: list[Kept]) -> None:
         """Score all models on the rows labelled in `period`, and the freshest one on those predicted in it."""
         start, end = self.calendar.period_start(period), self.calendar.period_start(period + 1)
-        late = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < end))
+        late = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < end))
         # In the order of arrival: the tests bet on one row after the other.
-        late = late[np.argsort(self.log.label_at[late], kind="stable")]
+        late = late[np.argsort(self.log.first_label_at[late], kind="stable")]
         if self.models is None:
             served = row_losses(self.spec, self.log, late, self.log.served_class.values[late])
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
@@ -152,7 +152,7 @@ class Upkeep(Releasing):
         start = self.calendar.period_start(self.calendar.period_at(self.calendar.window_start(window - 1)))
         as_of = self.calendar.window_start(window)
         made = self.log.predicted_between(start, as_of)
-        late = np.flatnonzero((self.log.label_at >= start) & (self.log.label_at < as_of))
+        late = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < as_of))
         rows = np.union1d(made, late)
         self._settle(as_of, kept)
         for number in reversed(self._fitted_by(start)):
@@ -193,11 +193,7 @@ class Upkeep(Releasing):
         """Return what releases and fits have cost in the month before `as_of`, the given first model apart."""
         calendar = self.calendar
         since = calendar.window_start(calendar.window_at(as_of) - calendar.windows_per_month)
-        fits = sum(
-            self.fit_rows[number]
-            for number, item in self.candidates.items()
-            if number and since <= item.at < as_of and number in self.fit_rows
-        )
+        fits = sum(rows for number, rows in self.fit_rows.items() if number and since <= self.fit_at[number] < as_of)
         first = {release.version: release.at for release in reversed(self.timeline.releases) if _serves(release)}
         releases = sum(since <= at < as_of for version, at in first.items() if version > 1)
         return releases * self.spec.costs.release + fits * self.spec.costs.fit_per_row
@@ -304,6 +300,7 @@ class Upkeep(Releasing):
             "candidates": {str(number): item.to_json() for number, item in self.candidates.items()},
             "digests": dict(self.digests),
             "fit_rows": {str(number): rows for number, rows in self.fit_rows.items()},
+            "fit_at": {str(number): at for number, at in self.fit_at.items()},
             "matrix": self.matrix.to_state(),
             "releases": [release.to_json() for release in self.timeline.releases],
             "champion": self.champion,
@@ -319,6 +316,10 @@ class Upkeep(Releasing):
         self.candidates = {int(number): Challenger.from_json(item) for number, item in state["candidates"].items()}
         self.digests = dict(state["digests"])
         self.fit_rows = {int(number): rows for number, rows in state["fit_rows"].items()}
+        # States that were kept before failed fits were counted have the instants of standing candidates only.
+        known = {str(number): item.at for number, item in self.candidates.items()}
+        self.fit_at = {int(number): at for number, at in state.get("fit_at", known).items()}
+        self.fit_rows = {number: rows for number, rows in self.fit_rows.items() if number in self.fit_at}
         self.matrix = LossMatrix.from_state(state["matrix"])
         self.timeline = ReleaseTimeline(tuple(Release.from_json(item) for item in state["releases"]))
         self.champion = state["champion"]

@@ -26,7 +26,7 @@ def read_verified(files: Files, digest: str) -> bytes:
 
 def local_verified(files: Files, digest: str) -> Path:
     """Return a local path of the content named `digest`, after its digest was checked."""
-    path = files.local(artifact_key(digest))
+    path = files.local(artifact_key(digest), digest)
     _require(digest_of_file(path), digest)
     return path
 

@@ -58,8 +58,8 @@ class Files(Protocol):
     def read(self, key: str) -> bytes:
         """Return content; raise `StoreError` if it is not there."""
 
-    def local(self, key: str) -> Path:
-        """Return a path at which a process on this machine can read the content."""
+    def local(self, key: str, digest: str) -> Path:
+        """Return a path at which a process on this machine can read the content, whose SHA-256 is `digest`."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Iterate over the keys that start with the folder `prefix`."""

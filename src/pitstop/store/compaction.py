@@ -31,8 +31,11 @@ def crowded(home: Home, most: int = 64) -> list[tuple[str, SegmentKind, int]]:
     return [(row.model, row.kind, row.window) for row in home.select(query)]
 
 
-def compact(home: Home, model: str, kind: SegmentKind, window: int) -> int:
-    """Put the newest segments of a window together where enough of them are of one size; return how many there were."""
+def compact(home: Home, model: str, kind: SegmentKind, window: int, at: int) -> int:
+    """Put the newest segments of a window together where enough of them are of one size; return how many there were.
+
+    `at` is the instant that the journal is given: one by which the window's rows were known.
+    """
     segments = home.segments(kind, model, window, window + 1)
     chosen = _alike(segments)
     if not chosen:
@@ -41,7 +44,6 @@ def compact(home: Home, model: str, kind: SegmentKind, window: int) -> int:
     members = [{"id": segment.id, "before": segment.digest, "after": ""} for segment in chosen]
     content = {"kind": kind, "window": window, "segments": members, "rows": sum(item.rows for item in chosen)}
     identity = artifact_id("compaction", {"model": model, **content})
-    at = max(int(table["@at"].combine_chunks().to_numpy().max()) if "@at" in table.column_names else window, 0)
     with home.transaction() as store:
         store.drop_segments(chosen)
         made = store.add_segment(kind, model, window, identity, _plain(table), at=at)

@@ -32,7 +32,7 @@ Report = Callable[[str, int, int], None]
 """Is told what is copied, how much of it is, and how much there is in all."""
 
 _FOLDERS = (segments.FOLDER, artifacts.FOLDER, joins.FOLDER)
-_FILES_AT_ONCE, _ROWS_AT_ONCE = 64, 2_000
+_FILES_AT_ONCE, _ROWS_AT_ONCE, _TRIES = 64, 2_000, 5
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,25 @@ def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: R
             if log.read_head(connection).size or connection.execute(sa.select(_SEGMENTS.c.number).limit(1)).first():
                 msg = f"{target} is a home with things in it; choose a new folder (and schema)"
                 raise StoreError(msg)
-        with old.read() as connection:
-            head = log.read_head(connection)
-            count = _copy_files(connection, files, open_files(target, where), progress)
-            with new.write() as writer, disk_errors("write to the catalog", target):
-                rows = sum(_copy_table(connection, writer, table) for table in TABLES.sorted_tables)
+        tries = _TRIES
+        while True:
+            tries -= 1
+            with old.read() as connection:
+                head = log.read_head(connection)
+                try:
+                    count = _copy_files(connection, files, open_files(target, where), progress)
+                except StoreError as error:
+                    # Whoever works in the home puts small files together and deletes them; then from its new state.
+                    trouble = error
+                else:
+                    with new.write() as writer, disk_errors("write to the catalog", target):
+                        rows = sum(_copy_table(connection, writer, table) for table in TABLES.sorted_tables)
+                    return Copied(head.size, head.root.hex(), count, rows)
+            with old.read() as connection:
+                if log.read_head(connection).size == head.size or not tries:
+                    raise trouble
     finally:
         new.close()
-    return Copied(head.size, head.root.hex(), count, rows)
 
 
 def _copy_files(connection: sa.Connection, source: Files, target: Files, progress: Report | None) -> int:

@@ -88,7 +88,7 @@ class LocalFiles:
                 msg = f"{key} is missing from {self._root}; the catalog names it: restore the home from a backup"
                 raise StoreError(msg) from error
 
-    def local(self, key: str) -> Path:
+    def local(self, key: str, digest: str) -> Path:  # noqa: ARG002 - the protocol's; here nothing is fetched
         """Return the file's path."""
         path = self._path(key)
         if not path.is_file():

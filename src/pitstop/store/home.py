@@ -312,9 +312,9 @@ class Home(HomeJournal):
         """Return the rows of a query on what is committed, for tables that the modules beside this one keep."""
         return self._rows(query)
 
-    def content_path(self, key: str) -> Path:
-        """Return a local path of content that `Transaction.put_content` kept."""
-        return self._files.local(key)
+    def content_path(self, key: str, digest: str) -> Path:
+        """Return a local path of content that `Transaction.put_content` kept, and of which it gave this digest."""
+        return self._files.local(key, digest)
 
     def scrub(self) -> None:
         """Take what was deleted out of the catalog's own log, which would keep it until it is next needed."""

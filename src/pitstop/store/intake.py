@@ -24,11 +24,12 @@ _ASKED = 500
 class Intake:
     """Where a model's intake stands.
 
-    `rows` and `labels`: kept so far. `repeated`: rows and labels left out because they were known. `early`: ids with a
-    label and no prediction yet. `head`: the latest window that a prediction lay in. `words`: classes by code, as join
-    records name them. `classes`: the labels of a binary task that were seen. `layout`: the bins that rows are counted
-    over, None before there were enough. `moments`: whether predictions come with a time of day. `tried`: at how many
-    rows bins were last tried to be fitted.
+    `rows` and `labels`: kept so far. `repeated`: rows and labels left out because they were known. `expired`: rows left
+    out because retention has dropped the windows before `kept_from`. `early`: ids with a label and no prediction yet.
+    `head`: the latest window that a prediction lay in. `words`: classes by code, as join records name them. `classes`:
+    the labels of a binary task that were seen. `layout`: the bins that rows are counted over, None before there were
+    enough. `moments`: whether predictions come with a time of day. `tried`: at how many rows bins were last tried to be
+    fitted.
     """
 
     rows: int = 0
@@ -41,6 +42,8 @@ class Intake:
     layout: Mapping[str, Any] | None = None
     moments: bool = False
     tried: int = 0
+    kept_from: int | None = None
+    expired: int = 0
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -125,6 +128,11 @@ def remember_batches(store: Transaction, digests: Iterable[bytes], at: int) -> N
     store.execute(_BATCHES.insert(), [{"digest": digest, "at": at} for digest in digests])
 
 
+def forget_batches(store: Transaction, digests: Iterable[bytes]) -> None:
+    """Forget batches that could not be stored after all: sent again under the same id, they are looked at again."""
+    store.execute(_BATCHES.delete().where(_BATCHES.c.digest == sa.bindparam("key")), [{"key": key} for key in digests])
+
+
 def put_quarantine(store: Transaction, items: Sequence[Quarantined]) -> None:
     """Keep batches that could not be stored; their numbers are given by the catalog."""
     store.execute(
@@ -164,7 +172,7 @@ def quarantined(home: Home, model: str | None = None, *, closed: bool = False) -
     return tuple(Quarantined(**row._mapping, payload=b"") for row in home.select(query))  # noqa: SLF001 - public name
 
 
-def quarantined_batch(home: Home, number: int) -> Quarantined:
+def quarantined_batch(home: Home | Transaction, number: int) -> Quarantined:
     """Return one entry with its payload; raise `StoreError` where there is none of that number."""
     rows = home.select(sa.select(_QUARANTINE).where(_QUARANTINE.c.number == number))
     if not rows:

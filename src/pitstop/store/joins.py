@@ -73,11 +73,12 @@ def id_hashes(ids: Any) -> Hashes:
 class JoinIndex:
     """The runs of one model and kind inside a transaction, the new ones among them; newest last.
 
-    `record`: the NumPy type of a record, with a field `at` (int64, an instant). `path` gives the local file of a key.
+    `record`: the NumPy type of a record, with a field `at` (int64, an instant). `path` gives the local file of a
+    key and digest.
     """
 
     def __init__(
-        self, store: Transaction, path: Callable[[str], Path], model: str, kind: str, record: np.dtype[Any]
+        self, store: Transaction, path: Callable[[str, str], Path], model: str, kind: str, record: np.dtype[Any]
     ) -> None:
         self._store = store
         self._path = path
@@ -172,8 +173,8 @@ class JoinIndex:
         self._runs = kept
 
     def _mapped(self, run: Run) -> tuple[Any, Any]:
-        hashes = np.memmap(self._path(run.hash_key), dtype=np.uint64, mode="r")
-        return hashes, np.memmap(self._path(run.value_key), dtype=self._record, mode="r")
+        hashes = np.memmap(self._path(run.hash_key, run.hash_digest), dtype=np.uint64, mode="r")
+        return hashes, np.memmap(self._path(run.value_key, run.value_digest), dtype=self._record, mode="r")
 
     def _keep(self, hashes: Hashes, values: NDArray[Any], instead_of: Run | None = None) -> Run:
         name = f"{FOLDER}/{secrets.token_hex(12)}"

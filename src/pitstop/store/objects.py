@@ -6,6 +6,7 @@ wholly there or not at all, and is named by its content, so putting it twice cha
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,7 @@ class ObjectFiles:
             raise StoreError(msg)
         self._folder = folder
         self._local = LocalFiles(folder)
+        self._checked: set[str] = set()
         for name, value in _PLAIN_CONTENT.items():
             os.environ.setdefault(name, value)
         try:
@@ -98,18 +100,28 @@ class ObjectFiles:
                 msg = f"{key} is missing from {self._where}; the catalog names it: restore the home from a backup"
                 raise StoreError(msg) from error
 
-    def local(self, key: str) -> Path:
-        """Return the path of a copy in the home's `cache/`, fetched if it is not there or was changed."""
+    def local(self, key: str, digest: str) -> Path:
+        """Return the path of a copy in the home's `cache/`, fetched if it is not there or was changed.
+
+        A copy is read through once in a process. Raises `StoreError` where what the bucket holds is not of that digest.
+        """
         path = self._folder / CACHE / key
-        # Artifacts are keyed by their digest: two digits, then the rest.
-        named = "".join(Path(key).parts[-2:])
+        if key in self._checked and path.exists():
+            return path
         with disk_errors("fetch a file", self._folder):
-            if not path.exists() or digest_of_file(path) != named:
+            if not path.exists() or digest_of_file(path) != digest:
                 content = self.read(key)
+                if hashlib.sha256(content).hexdigest() != digest:
+                    msg = (
+                        f"{key} in {self._where} was changed or damaged: its digest does not fit the catalog's; "
+                        "restore it from a backup, or from an earlier version of the object if the bucket keeps those"
+                    )
+                    raise StoreError(msg)
                 make_folder(path.parent)
                 part = path.with_name(f".{path.name}.{os.getpid()}.part")
                 part.write_bytes(content)
                 part.replace(path)
+        self._checked.add(key)
         return path
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -121,6 +133,7 @@ class ObjectFiles:
 
     def delete(self, key: str) -> None:
         """Delete the object of `key`, and the copy that was fetched."""
+        self._checked.discard(key)
         (self._folder / CACHE / key).unlink(missing_ok=True)
         with self._errors("clean up"):
             try:

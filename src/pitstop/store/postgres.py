@@ -102,7 +102,7 @@ class PostgresCatalog:
             with disk_errors("write to the catalog", self._where):
                 vacuum = self._live_writer().execution_options(isolation_level="AUTOCOMMIT")
                 try:
-                    for table in ("subjects", "artifacts"):
+                    for table in ("subjects", "artifacts", "quarantine", "waiting"):
                         vacuum.exec_driver_sql(f"VACUUM {table}")
                 finally:
                     # SQLAlchemy counts what it ran as a transaction, though the server has none.

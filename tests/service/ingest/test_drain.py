@@ -151,6 +151,32 @@ def test_a_poison_batch_is_set_apart_mended_and_replayed_and_holds_nobody_up(
         assert not home.verify(rows=True).faults
 
 
+def test_a_refused_batch_may_be_sent_again_under_its_id_until_it_is_stored_or_mended(
+    workspace: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    bad, good = [{**row, "score": 7} for row in rows_of(0, 3)], rows_of(0, 3)
+    with Inbox(workspace, specs) as inbox:
+        for name in ("one", "two"):
+            put(inbox, "predictions", bad, name)
+        drained(inbox)
+        one, two = inbox.quarantined("m")
+        put(inbox, "predictions", good, "one")
+        assert drained(inbox).batches == 1
+        inbox.mend(two.number, json.dumps(rows_of(10, 3)).encode(), by="ada")
+        inbox.discard(one.number, by="grace")
+        drained(inbox)
+        for name in ("one", "two"):
+            put(inbox, "predictions", rows_of(100, 3), name)
+        assert drained(inbox).repeated == 2
+    with Home.open(workspace / "records", read_only=True) as home:
+        assert intakes(home)["m"].rows == 6
+        closed = [item.content for item in home.artifacts("quarantine", "m") if "state" in item.content]
+        assert {(item["entry"], item["state"], item["by"]) for item in closed} == {
+            (two.number, "mended", "ada"),
+            (one.number, "discarded", "grace"),
+        }
+
+
 def test_a_batch_that_is_mended_twice_before_it_is_stored_counts_once_and_is_not_lost(
     workspace: Path, specs: Callable[[str], ModelSpec | None]
 ) -> None:

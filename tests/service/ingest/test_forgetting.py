@@ -95,6 +95,35 @@ def test_retention_drops_rows_and_keeps_their_counts(
             assert not drain.home.verify(rows=True).faults
 
 
+def test_what_went_by_retention_and_is_sent_again_stays_away_and_counts_once(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
+) -> None:
+    with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
+        filled(inbox)
+        drain.run_dry()
+        first = drain.home.segments("predictions", "m")[0].window
+        inbox.retain("m", spec.calendar.window_start(first + 4), by="ada")
+        drain.run_dry()
+        inbox.retain("m", spec.calendar.window_start(first + 2))  # what is older has gone before
+        drain.run_dry()
+        before = {
+            (kind, item.window): item.blob
+            for kind in ("predicted", "labelled")
+            for item in drain.home.profiles("m", kind)
+        }
+        put(inbox, "predictions", rows_of(0, 600))
+        put(inbox, "labels", [label_of(n) for n in range(300)])
+        drain.run_dry()
+        after = {
+            (kind, item.window): item.blob
+            for kind in ("predicted", "labelled")
+            for item in drain.home.profiles("m", kind)
+        }
+        assert after == before
+        assert intakes(drain.home)["m"].expired == 400
+        assert drain.home.artifacts("retention", "m")[0].content["by"] == "ada"
+
+
 def test_an_order_is_carried_out_once_though_the_drain_is_opened_again(
     tmp_path: Path, specs: Callable[[str], ModelSpec | None]
 ) -> None:

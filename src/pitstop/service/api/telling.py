@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pitstop.errors import AccessError, UnknownNameError
 from pitstop.service.api import shapes
 from pitstop.service.api.operation import Call
 from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
@@ -17,13 +18,17 @@ _DELIVERIES = FLEET.tables["deliveries"]
 
 def channels(call: Call) -> Part[shapes.ChannelShape]:
     """List where messages go."""
-    part: Part[Channel] = part_of(call.query, Channels(call.service.workspace.fleet).all())
+    seen = [item for item in Channels(call.service.workspace.fleet).all() if _theirs(call, item.models)]
+    part: Part[Channel] = part_of(call.query, seen)
     return Part([_shape(item) for item in part.items], part.next)
 
 
 def make_channel(call: Call) -> shapes.MadeChannel:
     """Add where messages go: a signed webhook, or an address that Apprise knows."""
     asked: shapes.NewChannel = call.body
+    if not _theirs(call, None if asked.models is None else frozenset(asked.models)):
+        msg = f"{call.actor.name} sees {', '.join(sorted(call.actor.models or ()))}: name those of them to be told of"
+        raise AccessError(msg)
     made = Channels(call.service.workspace.fleet).add(
         asked.name, asked.kind, asked.target, asked.models, asked.owner, by=call.actor.name, at=call.service.clock()
     )
@@ -32,7 +37,11 @@ def make_channel(call: Call) -> shapes.MadeChannel:
 
 def remove_channel(call: Call) -> None:
     """Remove where messages go; what waits for it is not sent."""
-    Channels(call.service.workspace.fleet).remove(call.path["name"])
+    channels, name = Channels(call.service.workspace.fleet), call.path["name"]
+    if any(item.name == name and not _theirs(call, item.models) for item in channels.all()):
+        msg = f"there is no channel {name[:100]!r}"
+        raise UnknownNameError(msg)
+    channels.remove(name)
 
 
 def deliveries(call: Call) -> Part[shapes.DeliveryShape]:
@@ -47,6 +56,12 @@ def deliveries(call: Call) -> Part[shapes.DeliveryShape]:
         rows = connection.execute(query).all()
     more = len(rows) == call.query.limit and rows[-1].number > 1
     return Part([_delivery(row) for row in rows], cursor_of(rows[-1].number) if more else None)
+
+
+def _theirs(call: Call, models: frozenset[str] | None) -> bool:
+    """Return whether a channel of these models (None: all) tells whoever asks of nothing but what they may see."""
+    own = call.actor.models
+    return own is None or (models is not None and models <= own)
 
 
 def _shape(item: Channel) -> shapes.ChannelShape:

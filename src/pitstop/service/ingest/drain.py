@@ -114,7 +114,11 @@ class Drain:
 
     def tidy(self) -> bool:
         """Put small segments together in the most crowded window; return whether there was something to do."""
-        return any(compact(self.home, *window) for window in crowded(self.home))
+        for model, kind, window in crowded(self.home):
+            spec = self._specs(model)
+            if spec is not None and compact(self.home, model, kind, window, spec.calendar.window_start(window + 1)):
+                return True
+        return False
 
     def _committed(self, group: _Group) -> Step:
         try:
@@ -199,7 +203,7 @@ class Drain:
         by_model: defaultdict[str, dict[str, list[SpoolRecord]]] = defaultdict(
             lambda: {"predictions": [], "labels": [], "events": []}
         )
-        settled: dict[int, str] = {}
+        settled: dict[int, tuple[str, SpoolRecord]] = {}
         for record in fresh:
             if record.meta["kind"] in ORDERS:
                 self._obey(store, record)
@@ -211,7 +215,7 @@ class Drain:
                     refused.append((record, f"entry {closes} of the quarantine, which it mends, was closed before"))
                 continue
             if "discards" in record.meta:
-                settled[int(record.meta["discards"])] = "discarded"
+                settled[int(record.meta["discards"])] = "discarded", record
                 continue
             by_model[record.meta["model"]][record.meta["kind"]].append(record)
         for model, kinds in by_model.items():
@@ -219,9 +223,10 @@ class Drain:
             refused += odd
             refused += self._take(store, model, [*kinds["predictions"], *made], kinds["labels"])
         bad = {id(record) for record, _ in refused}
-        settled |= {int(r.meta["mends"]): "mended" for r in fresh if "mends" in r.meta and id(r) not in bad}
-        for number, state in settled.items():
-            kept.settle_quarantine(store, number, state)
+        kept.forget_batches(store, [digest for record, _ in refused if (digest := _digest(record)) is not None])
+        settled |= {int(r.meta["mends"]): ("mended", r) for r in fresh if "mends" in r.meta and id(r) not in bad}
+        for number, (state, record) in settled.items():
+            self._settle(store, number, state, record)
         entries = [*(_entry(record, reason) for record, reason in refused), *lost]
         kept.put_quarantine(store, entries)
         for entry in entries:
@@ -229,22 +234,33 @@ class Drain:
             store.put_artifact(content, "quarantine", artifact_id("quarantine", content), entry.at, (), entry.model)
         return Step(len(fresh) - (len(refused) - len(hopeless)), repeated, len(entries))
 
+    def _settle(self, store: Transaction, number: int, state: str, order: SpoolRecord) -> None:
+        """Close an entry of the quarantine, on record with who ordered it; a mended batch counts as stored."""
+        kept.settle_quarantine(store, number, state)
+        if state == "mended":
+            entry = kept.quarantined_batch(store, number)
+            name = kept.batch_digest(entry.model, entry.kind, entry.batch_id)
+            if name not in kept.known_batches(store, [name]):
+                kept.remember_batches(store, [name], order.at)
+        content = {"entry": number, "state": state, "by": order.meta.get("by", ""), "at": order.at}
+        store.put_artifact(content, "quarantine", artifact_id("quarantine", content), order.at, (), order.meta["model"])
+
     def _obey(self, store: Transaction, record: SpoolRecord) -> None:
         """Carry out an order about rows: `retention` of a model's, or the `erasure` of a person."""
-        order = json.loads(record.payload)
+        order, by = json.loads(record.payload), record.meta.get("by", "")
         if record.meta["kind"] == "retention":
             spec = self._specs(record.meta["model"])
             if spec is not None:
-                forgetting.retain(store, self.home, spec, order["before"], record.at)
+                forgetting.retain(store, self.home, spec, order["before"], record.at, by)
             retain_waiting(store, record.meta["model"], order["before"])
             return
         subject, because = order["subject"], order["because"]
         hold = self._hold(subject)
         if hold is not None:
-            forgetting.refuse(store, subject, because, hold, record.at)
+            forgetting.refuse(store, subject, because, hold, record.at, by)
             return
         specs = [spec for name in kept.intakes(self.home) if (spec := self._specs(name)) is not None]
-        forgetting.erase(store, self.home, specs, subject, because, record.at)
+        forgetting.erase(store, self.home, specs, subject, because, record.at, by)
         kept.erase_quarantined(
             store, lambda model, kind, payload: forgetting.names(self._specs(model), subject, kind, payload)
         )
@@ -264,10 +280,7 @@ class Drain:
 
     def _unknown(self, store: Transaction, records: Sequence[SpoolRecord]) -> tuple[list[SpoolRecord], int]:
         """Return the records whose batch was not stored before, and how many others there are."""
-        digests = [
-            kept.batch_digest(r.meta["model"], r.meta["kind"], r.meta["id"]) if r.meta.get("id") else None
-            for r in records
-        ]
+        digests = [_digest(record) for record in records]
         known = set(kept.known_batches(store, [digest for digest in digests if digest is not None]))
         fresh, new = [], []
         for record, digest in zip(records, digests, strict=True):
@@ -333,6 +346,12 @@ class Drain:
 def _alone(record: SpoolRecord) -> bool:
     """Return whether a record is a group of its own: an order, or what settles an entry of the quarantine."""
     return record.meta["kind"] in ORDERS or not record.meta.keys().isdisjoint(("mends", "discards"))
+
+
+def _digest(record: SpoolRecord) -> bytes | None:
+    """Return under which name a batch's id is kept; None for one without an id."""
+    name = record.meta.get("id")
+    return kept.batch_digest(record.meta["model"], record.meta["kind"], name) if name else None
 
 
 def _name(records: Sequence[SpoolRecord]) -> str:

@@ -8,7 +8,7 @@ Both are one transaction, and the journal goes on verifying.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from pitstop.service.ingest.formats import read_batch
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store.home import Home
 from pitstop.store.home_journal import HOUSE
+from pitstop.store.intake import write_intake
 from pitstop.store.segments import SegmentRecord
 from pitstop.store.transaction import Transaction
 
@@ -36,27 +37,29 @@ class Removed:
     models: int = 0
 
 
-def erase(store: Transaction, home: Home, specs: Sequence[ModelSpec], subject: str, because: str, at: int) -> Removed:
-    """Erase a person from the received rows of all these models; `because` is kept in the open.
+def erase(
+    store: Transaction, home: Home, specs: Sequence[ModelSpec], subject: str, because: str, at: int, by: str = ""
+) -> Removed:
+    """Erase a person from the received rows of all these models; `because`, and `by` whose order, are kept in the open.
 
     `subject` is a value of the column that `[columns] subject` names, else of `id`. The caller has seen to holds.
     """
     pseudonym = store.subject(subject).pseudonym
     total = Removed()
     for spec in specs:
-        done = _erase_from(store, home, spec, subject, {"subject": pseudonym, "because": because, "at": at})
+        done = _erase_from(store, home, spec, subject, {"subject": pseudonym, "because": because, "by": by, "at": at})
         if done.models:
             total = Removed(total.rows + done.rows, total.labels + done.labels, total.models + 1)
-    content = {"subject": pseudonym, "because": because, "at": at, "segments": [], "rows": total.rows}
+    content = {"subject": pseudonym, "because": because, "by": by, "at": at, "segments": [], "rows": total.rows}
     store.put_artifact(content, "erasure", artifact_id("erasure", content), at, (), HOUSE)
     store.forget(subject)
     return total
 
 
-def refuse(store: Transaction, subject: str, because: str, hold: str, at: int) -> None:
+def refuse(store: Transaction, subject: str, because: str, hold: str, at: int, by: str = "") -> None:
     """Put on record that nothing was erased, because of a legal hold."""
     sentence = f"nothing was erased: the legal hold {hold} outranks it"
-    content = {"subject": store.subject(subject).pseudonym, "because": because, "outcome": sentence, "at": at}
+    content = {"subject": store.subject(subject).pseudonym, "because": because, "outcome": sentence, "by": by, "at": at}
     refused = {**content, "segments": []}
     store.put_artifact(refused, "erasure", artifact_id("erasure", refused), at, (), HOUSE)
 
@@ -87,8 +90,11 @@ def _texts(column: pa.ChunkedArray) -> pa.Array:
     return texts(column, "") if not pa.types.is_null(column.type) else pa.nulls(len(column), pa.string())
 
 
-def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int) -> Removed:
-    """Drop the rows of windows that end before an instant, and the labels that came before it."""
+def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int, by: str = "") -> Removed:
+    """Drop the rows of windows that end before an instant, and the labels that came before it.
+
+    Rows of those windows that are sent again are left out from then on.
+    """
     model, window = spec.model.name, spec.calendar.window_at(before)
     rows, labels = home.segments("predictions", model, None, window), home.segments("labels", model, None, window)
     dropped = (*rows, *labels)
@@ -96,9 +102,11 @@ def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int
         return Removed()
     store.drop_segments(dropped)
     members = [{"id": segment.id, "before": segment.digest, "after": ""} for segment in dropped]
-    content: dict[str, Any] = {"before": before, "window": window, "segments": members}
+    content: dict[str, Any] = {"before": before, "window": window, "by": by, "segments": members}
     store.put_artifact(content, "retention", artifact_id("retention", {"model": model, **content}), at, (), model)
     receiving = Receiving(store, home, spec, lambda _: None)
+    receiving.intake = replace(receiving.intake, kept_from=max(window, receiving.intake.kept_from or window))
+    write_intake(store, model, receiving.intake)
     receiving.predictions.drop_before(spec.calendar.window_start(window))
     if spec.columns.label_time is not None:
         receiving.labels.drop_before(spec.calendar.window_start(window))

@@ -70,8 +70,13 @@ class Receiving:
         """Take normalised rows, in the order in which they came; `name` is what this group of batches is called."""
         calendar, intake = self.spec.calendar, self.intake
         before = table.num_rows
-        hashes = id_hashes(table["@id"])
         at = np.asarray(table["@at"].to_numpy(), dtype=np.int64)
+        if intake.kept_from is not None and not calendar.by_rows and before:
+            late = at < calendar.window_start(intake.kept_from)
+            table, at = table.filter(pa.array(~late)).combine_chunks(), at[~late]
+            intake = self.intake = replace(intake, expired=intake.expired + int(late.sum()))
+            before = table.num_rows
+        hashes = id_hashes(table["@id"])
         keep, joins = np.ones(before, dtype=np.bool_), np.zeros(before, dtype=np.bool_)
         if self.spec.columns.id is not None:
             keep, joins = self._unknown(hashes, at)

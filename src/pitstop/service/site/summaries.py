@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+Models = frozenset[str] | None
+"""Names of models, or None for all of them."""
 SHOWN = 50
 """Rows on one screenful of a list."""
 FORMAT = 1
@@ -161,33 +163,32 @@ def card(connection: sa.Connection, model: str) -> dict[str, Any] | None:
     return next(iter(_current(rows)), None)
 
 
-def cards(connection: sa.Connection, place: int = 0, number: int = SHOWN) -> list[dict[str, Any]]:
-    """Return `number` models from `place` on, those first that lose most a day, then by name."""
-    query = sa.select(_CARDS.c.content).order_by(_CARDS.c.exposed.desc(), _CARDS.c.model)
+def cards(connection: sa.Connection, place: int = 0, number: int = SHOWN, *, of: Models = None) -> list[dict[str, Any]]:
+    """Return `number` models from `place` on, those first that lose most a day, then by name; only models `of`."""
+    query = sa.select(_CARDS.c.content).where(_within(_CARDS, of)).order_by(_CARDS.c.exposed.desc(), _CARDS.c.model)
     return _current(connection.execute(query.offset(place).limit(number)).scalars())
 
 
-def asking(connection: sa.Connection, what: str, number: int = SHOWN) -> list[dict[str, Any]]:
-    """Return the cards of models with something of `what`: waiting, clocks or changed; the most first."""
+def asking(connection: sa.Connection, what: str, number: int = SHOWN, *, of: Models = None) -> list[dict[str, Any]]:
+    """Return the cards of models `of` with something of `what`: waiting, clocks or changed; the most first."""
     column = _CARDS.c[what]
-    query = sa.select(_CARDS.c.content).where(column > 0).order_by(column.desc(), _CARDS.c.model).limit(number)
-    return _current(connection.execute(query).scalars())
+    query = sa.select(_CARDS.c.content).where(column > 0, _within(_CARDS, of)).order_by(column.desc(), _CARDS.c.model)
+    return _current(connection.execute(query.limit(number)).scalars())
 
 
-def totals(connection: sa.Connection) -> dict[str, int]:
-    """Return how many models there are, and how much of everything waits."""
+def totals(connection: sa.Connection, of: Models = None) -> dict[str, int]:
+    """Return how many of the models `of` there are, and how much of everything waits."""
     sums = [sa.func.coalesce(sa.func.sum(_CARDS.c[name]), 0) for name in ("open_incidents", "waiting", "clocks")]
-    models, incidents, waiting, clocks = connection.execute(sa.select(sa.func.count(), *sums).select_from(_CARDS)).one()
+    query = sa.select(sa.func.count(), *sums).select_from(_CARDS).where(_within(_CARDS, of))
+    models, incidents, waiting, clocks = connection.execute(query).one()
     return {"models": int(models), "open": int(incidents), "waiting": int(waiting), "clocks": int(clocks)}
 
 
 def incidents(
-    connection: sa.Connection, *, model: str = "", state: str = "", place: int = 0, number: int = SHOWN
+    connection: sa.Connection, *, of: Models = None, state: str = "", place: int = 0, number: int = SHOWN
 ) -> list[dict[str, Any]]:
-    """Return incidents, the costliest and newest first where they are open, else the newest first."""
-    query = sa.select(_INCIDENTS)
-    if model:
-        query = query.where(_INCIDENTS.c.model == model)
+    """Return incidents of models `of`, the costliest and newest first where they are open, else the newest first."""
+    query = sa.select(_INCIDENTS).where(_within(_INCIDENTS, of))
     if state:
         query = query.where(_INCIDENTS.c.state == state)
     if state == "open":
@@ -204,29 +205,35 @@ def incident(connection: sa.Connection, model: str, name: str) -> dict[str, Any]
     return None if row is None else _line(row)
 
 
-def count_incidents(connection: sa.Connection, *, model: str = "", state: str = "") -> int:
-    """Return how many incidents there are."""
-    query = sa.select(sa.func.count()).select_from(_INCIDENTS)
-    if model:
-        query = query.where(_INCIDENTS.c.model == model)
+def count_incidents(connection: sa.Connection, *, of: Models = None, state: str = "") -> int:
+    """Return how many incidents of models `of` there are."""
+    query = sa.select(sa.func.count()).select_from(_INCIDENTS).where(_within(_INCIDENTS, of))
     if state:
         query = query.where(_INCIDENTS.c.state == state)
     return int(connection.execute(query).scalar_one())
 
 
-def found(connection: sa.Connection, words: str, number: int = 20) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the models and incidents whose name, title or id holds `words`, whatever their case."""
+def found(
+    connection: sa.Connection, words: str, number: int = 20, *, of: Models = None
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return those models `of`, and incidents, whose name, title or id holds `words`, whatever their case."""
     plain = words.strip().lower()
     if not plain:
         return [], []
     named = sa.select(_CARDS.c.model).where(sa.func.lower(_CARDS.c.model).contains(plain, autoescape=True))
-    models = list(connection.execute(named.order_by(_CARDS.c.model).limit(number)).scalars())
+    named = named.where(_within(_CARDS, of)).order_by(_CARDS.c.model).limit(number)
+    models = list(connection.execute(named).scalars())
     titled = sa.select(_INCIDENTS).where(
         sa.func.lower(_INCIDENTS.c.title).contains(plain, autoescape=True)
         | _INCIDENTS.c.id.contains(plain, autoescape=True)
     )
-    lines = connection.execute(titled.order_by(_INCIDENTS.c.at.desc()).limit(number))
+    titled = titled.where(_within(_INCIDENTS, of)).order_by(_INCIDENTS.c.at.desc()).limit(number)
+    lines = connection.execute(titled)
     return models, [_line(row) for row in lines]
+
+
+def _within(table: sa.Table, of: Models) -> sa.ColumnElement[bool]:
+    return sa.true() if of is None else table.c.model.in_(sorted(of))
 
 
 def _current(rows: Iterable[str]) -> list[dict[str, Any]]:

@@ -22,12 +22,12 @@ def today(site: Site, request: Request) -> HTMLResponse:
     place = _place(request)
     who = actor(request)
     with site.workspace.fleet.read() as connection:
-        totals = summaries.totals(connection)
-        cards = [card for card in summaries.cards(connection, place) if who.sees(card["model"])]
-        waiting = [card for card in summaries.asking(connection, "waiting") if who.sees(card["model"])]
-        clocks = [card for card in summaries.asking(connection, "clocks") if who.sees(card["model"])]
-        changed = [card for card in summaries.asking(connection, "changed", 8) if who.sees(card["model"])]
-        lines = [line for line in summaries.incidents(connection, state="open", number=12) if who.sees(line["model"])]
+        totals = summaries.totals(connection, who.models)
+        cards = summaries.cards(connection, place, of=who.models)
+        waiting = summaries.asking(connection, "waiting", of=who.models)
+        clocks = summaries.asking(connection, "clocks", of=who.models)
+        changed = summaries.asking(connection, "changed", 8, of=who.models)
+        lines = summaries.incidents(connection, of=who.models, state="open", number=12)
     known = {card["model"] for card in cards}
     most = max((card["exposed"]["high"] for card in cards if card["exposed"]), default=0.0)
     new: list[Any] = []
@@ -66,10 +66,10 @@ def incident_list(site: Site, request: Request) -> HTMLResponse:
     state = state if state in STATES else "open"
     place, who = _place(request), actor(request)
     with site.workspace.fleet.read() as connection:
-        asked = {"model": model, "state": "" if state == "all" else state}
-        found = summaries.incidents(connection, place=place, **asked)
-        number = summaries.count_incidents(connection, **asked)
-    lines = [line for line in found if who.sees(line["model"])]
+        # The outermost layer has seen to it that a model which is named is theirs.
+        of, asked = frozenset({model}) if model else who.models, "" if state == "all" else state
+        lines = summaries.incidents(connection, of=of, state=asked, place=place)
+        number = summaries.count_incidents(connection, of=of, state=asked)
     shared: dict[str, Any] = {"lines": lines, "number": number, "state": state, "states": STATES, "place": place}
     shared["step"] = summaries.SHOWN
     if not model:
@@ -81,9 +81,7 @@ def search(site: Site, request: Request) -> HTMLResponse:
     """Show the models and incidents that a search finds; only the list itself, where htmx asks."""
     words, who = request.query_params.get("q", "")[:200], actor(request)
     with site.workspace.fleet.read() as connection:
-        models, lines = summaries.found(connection, words)
-    models = [name for name in models if who.sees(name)]
-    lines = [line for line in lines if who.sees(line["model"])]
+        models, lines = summaries.found(connection, words, of=who.models)
     template = "found.html" if request.headers.get("hx-request") else "search.html"
     return page(request, template, words=words, models=models, lines=lines)
 
