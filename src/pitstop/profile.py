@@ -18,7 +18,7 @@ from pitstop.statistics.arrays import chunks
 from pitstop.statistics.base import SAFE, Counts
 from pitstop.statistics.cells import LEAVES, Cells, LeafBins
 from pitstop.statistics.counting import count_windows, repeated_rows
-from pitstop.statistics.layout import Feature, Layout
+from pitstop.statistics.layout import Feature, Features, Layout
 from pitstop.statistics.outcomes import Outcomes
 from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.statistics.scores import Scores
@@ -125,11 +125,9 @@ class Profile:
             msg = f"got {vector.dtype}{vector.shape}; a profile of this layout holds int64({layout.size},)"
             raise StatisticError(msg)
         _frozen(vector)
-        features, start = {}, 2 + LEAVES + Scores.size_for(layout.outcome_bins)
-        for (name, statistic, bins), size in zip(layout.statistics(), layout.sizes, strict=True):
-            features[name] = statistic(bins, vector[start : start + size])
-            start += size
-        scores = Scores(layout.outcome_bins, vector[2 + LEAVES : layout.size - sum(layout.sizes)])
+        first = 2 + LEAVES + Scores.size_for(layout.outcome_bins)
+        scores = Scores(layout.outcome_bins, vector[2 + LEAVES : first])
+        features = Features(layout, vector[first:])
         made = cls(layout, int(vector[0]), int(vector[1]), features, scores, vector[2 : 2 + LEAVES])
         object.__setattr__(made, "_whole", vector)
         return made

@@ -56,16 +56,8 @@ class Counted:
 
     def finished(self) -> Profile:
         """Return the profile."""
-        statistics = self.layout.statistics()
-        sizes = [
-            LEAVES,
-            Scores.size_for(self.layout.outcome_bins),
-            *(kind.size_for(bins) for _, kind, bins in statistics),
-        ]
-        leaves, outputs, *parts = np.split(self.vector, np.cumsum(sizes)[:-1])
-        features = {name: kind(bins, part) for (name, kind, bins), part in zip(statistics, parts, strict=True)}
-        scores = Scores(self.layout.outcome_bins, outputs)
-        return Profile(self.layout, self.rows.rows, self.rows.repeats, features, scores, leaves)
+        head = np.array([self.rows.rows, self.rows.repeats], dtype=np.int64)
+        return Profile.of_vector(self.layout, np.concatenate([head, self.vector]))
 
     def pack(self) -> bytes:
         """Return it as bytes: the same bytes for the same counts on every machine."""

@@ -68,7 +68,9 @@ def count_part(scan: Scan, part: Part, reading: Reading) -> dict[int, Counted]:
     names = reading.features
     if part.rows <= VALUES:
         counter = RowCounter(reading)
-        roles = pa.concat_tables(scan.batches(part, reading.roles, rows=part.rows))
+        # With the same dictionaries, so that the file is opened once; what the model said is read as plain values.
+        texts = [name for name in reading.texts if name not in reading.roles]
+        roles = pa.concat_tables(scan.batches(part, reading.roles, rows=part.rows, dictionaries=texts))
         if not counter.begin(roles, part.first):
             return {}
         for at, table in pieces(scan, part, names, dictionaries=reading.texts):

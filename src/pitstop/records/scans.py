@@ -7,9 +7,10 @@ in memory are held whole: the types of CSV columns are inferred from all rows.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ from pitstop.records.sources import (
 
 # Rows of a part of a table that is in memory already.
 SLICE_ROWS = 1 << 20
+_OPEN = threading.local()
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,11 @@ class Scan:
         column that this file lacks is null. May be called from several threads. Raises `MissingColumnError`, and
         `UnreadableTableError` for a damaged file.
         """
-        # Dictionaries: of thousands of columns, looking each one up in a schema costs more than decoding it.
-        types = {item.name: item for item in self.schema}
+        types, own = self._fields, self._types(part.file)
         for name in columns:
             if name not in types:
                 raise MissingColumnError(missing_column_message(name, self.schema.names))
         file: _File = self.files[part.file]
-        own = {item.name: item.type for item in file.schema}
         here = [name for name in columns if name in own]
         wanted = pa.schema([types[name] for name in columns])
         if not here:
@@ -104,11 +104,27 @@ class Scan:
                 size = min(rows, part.rows - start)
                 yield pa.table([pa.nulls(size, item.type) for item in wanted], schema=wanted)
             return
-        same = {name for name in here if own[name] == types[name].type}
-        coded = [name for name in dictionaries if name in same]
-        for batch in file.read(part.index, here, rows, coded):
+        # All of them, whichever are asked for now: a file that is open with the same ones is read on.
+        same = [name for name in dictionaries if name in own and name in types and own[name] == types[name].type]
+        asked = set(here)
+        coded = [name for name in same if name in asked]
+        for batch in file.read(part.index, here, rows, same):
             table = plain_strings(pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch)
             yield _promoted(table, wanted, coded)
+
+    @cached_property
+    def _fields(self) -> dict[str, pa.Field]:
+        # Of thousands of columns, looking each one up in a schema costs more than decoding it.
+        return {item.name: item for item in self.schema}
+
+    def _types(self, number: int) -> dict[str, pa.DataType]:
+        """Return the types of a file's own columns; those of the last file are kept, as its parts follow each other."""
+        kept = self.__dict__.get("_kept")
+        if kept is None or kept[0] != number:
+            kept = number, {item.name: item.type for item in self.files[number].schema}
+            self.__dict__["_kept"] = kept
+        found: dict[str, pa.DataType] = kept[1]
+        return found
 
     def bounds(self, part: Part, column: str) -> pa.ChunkedArray | None:
         """Return [least, largest] value of a column in a part from the file's own statistics, or None without them."""
@@ -211,16 +227,28 @@ class _Parquet:
 
     def read(self, index: int, columns: Sequence[str], rows: int, coded: Sequence[str]) -> Iterator[pa.RecordBatch]:
         try:
-            # The footer is read once for all parts. One thread: parts are what is read side by side.
-            with pq.ParquetFile(self.path, metadata=self._metadata, read_dictionary=list(coded)) as file:
-                yield from file.iter_batches(
-                    batch_size=max(1, min(rows, self.rows[index])),
-                    row_groups=[index],
-                    columns=list(columns),
-                    use_threads=False,
-                )
+            # One thread: parts are what is read side by side.
+            yield from self._opened(tuple(coded)).iter_batches(
+                batch_size=max(1, min(rows, self.rows[index])),
+                row_groups=[index],
+                columns=list(columns),
+                use_threads=False,
+            )
         except (pa.ArrowException, OSError) as error:
             raise corrupt_file(self.path, "Parquet", error) from error
+
+    def _opened(self, coded: tuple[str, ...]) -> pq.ParquetFile:
+        """Return the file, open: opening one of thousands of columns costs as much as decoding hundreds of them.
+
+        Each thread keeps the one that it read last; whoever still reads another one holds it.
+        """
+        kept = getattr(_OPEN, "kept", None)
+        if kept is None or kept[0]() is not self or kept[1] != coded:
+            # The footer is read once for all.
+            file = pq.ParquetFile(self.path, metadata=self._metadata, read_dictionary=list(coded))
+            kept = _OPEN.kept = weakref.ref(self), coded, file
+        found: pq.ParquetFile = kept[2]
+        return found
 
     def bounds(self, index: int, column: str) -> pa.ChunkedArray | None:
         place = self._places.get(column)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +76,15 @@ class Layout:
             *((name, Histogram, bins) for name, bins in self.numeric),
             *((name, CategoryCounts, bins) for name, bins in self.categorical),
         )
+
+    @cached_property
+    def places(self) -> dict[str, tuple[Any, Any, int, int]]:
+        """Kind of statistic, bins, and where its counts begin and end in a vector of all features', by column."""
+        found, start = {}, 0
+        for (name, kind, bins), size in zip(self._statistics, self.sizes, strict=True):
+            found[name] = kind, bins, start, start + size
+            start += size
+        return found
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -158,6 +167,32 @@ class Layout:
             None if prediction is None else NumericBins(_unhex(prediction)),
             _unhex(document["error_edges"]),
         )
+
+
+class Features(Mapping[str, Feature]):
+    """The statistics of a profile's features by column, out of the vector of their counts, each made when asked for.
+
+    Of thousands of columns, making what nobody looks at costs more than reading the counts.
+    """
+
+    __slots__ = ("_made", "_places", "_vector")
+
+    def __init__(self, layout: Layout, vector: NDArray[np.int64]) -> None:
+        self._places, self._vector = layout.places, vector
+        self._made: dict[str, Feature] = {}
+
+    def __getitem__(self, name: str) -> Feature:
+        found = self._made.get(name)
+        if found is None:
+            kind, bins, start, end = self._places[name]
+            found = self._made[name] = kind(bins, self._vector[start:end])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _unhex(texts: list[str]) -> tuple[float, ...]:
