@@ -33,6 +33,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "quarantine": "rows from a broken pipeline that no model is trained on, and since when",
         "decision": "what the retraining policy decided, with what it weighed",
         "challenger": "a model that is trained, with its recipe and the digest of its training rows",
+        "training": "another system is asked to train a model, on which rows",
+        "delivery": "what another system brought of a training, and whose key it came with",
         "failure": "a fit that gave no model",
         "comparison": "what a paired test of two models said",
         "release": "a model that moved to another stage, and why",

@@ -24,11 +24,12 @@ from pitstop.incidents import Alarm, Incident, alarm_from, grouped, repeats
 from pitstop.loop.appraising import appraise
 from pitstop.loop.bookkeeping import Books
 from pitstop.loop.diagnosing import Cause, diagnose
+from pitstop.loop.elsewhere import ElsewhereUpkeep
 from pitstop.loop.estimating import Stint, estimate_period, extended
 from pitstop.loop.gatekeeping import Gatekeeper
 from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
 from pitstop.loop.models import Models, Predictions, decide
-from pitstop.loop.orders import Order, OrderedUpkeep
+from pitstop.loop.orders import Order
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import RowLog
 from pitstop.loop.tracing import trace
@@ -89,7 +90,7 @@ class Loop:
         first_period = self.calendar.period_at(start)
         lead = first_period - self.calendar.period_at(self.calendar.window_start(first_data))
         self.gate = gate
-        self.upkeep = OrderedUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.binds else None)
+        self.upkeep = ElsewhereUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.binds else None)
         self.books = Books(spec, self.log)
         self.layout: Layout | None = None
         self.baseline: Baseline | None = None

@@ -129,6 +129,19 @@ class Models:
             self._fitted[challenger_id] = Model(self._read(self._digests[challenger_id]))
         return self._fitted[challenger_id]
 
+    def bring(self, challenger_id: str, model: Model) -> None:
+        """Take a model that was trained elsewhere; nothing of it is believed before it has predicted."""
+        self._fitted[challenger_id] = model
+        self._digests[challenger_id] = model.digest
+
+    def forget(self, challenger_id: str) -> None:
+        """Let go of a model that was brought and cannot be used."""
+        del self._fitted[challenger_id], self._digests[challenger_id]
+
+    def said(self, answer: pa.Table) -> Predictions:
+        """Return predictions that were made elsewhere, once they are checked (`answers.check_predictions`)."""
+        return Predictions.of(self._spec, answer, self._classes)
+
     def predict(self, challenger_id: str, rows: pa.Table) -> Predictions:
         """Return the predictions of a challenger for rows."""
         answer = self._scoring.predict(self.model(challenger_id), self._request, rows)

@@ -53,19 +53,8 @@ class OrderedUpkeep(Upkeep):
             )
             raise ReleaseError(msg)
         before = len(self.timeline.releases)
-        last = self.timeline.releases[-1].id
-        content = {
-            "action": order.action,
-            "by": order.by.strip(),
-            "reason": order.reason.strip(),
-            "version": order.version,
-            "recipe": order.recipe or None,
-        }
-        if order.action == "release":
-            # An order to release says which model it approves of.
-            content["model"] = self._shadowed(order.version).model
-        name = artifact_id("order", {**content, "at": as_of, "after": last})
-        kept = [Kept("order", name, as_of, (last,), {**content, "observed": dict(order.observed)})]
+        kept = [self._ordered(order, as_of)]
+        name = kept[0].id
         why = f"{order.by.strip()}: {order.reason.strip()}"
         released = False
         if order.action == "retrain":
@@ -84,6 +73,22 @@ class OrderedUpkeep(Upkeep):
             if self.held is not None and self.held.number == number:
                 self._withdraw(as_of, (name,), f"retired by {why}", kept)
         return Change((*kept, *self._releases(before)), released=released)
+
+    def _ordered(self, order: Order, as_of: int) -> Kept:
+        """Return the artifact of an order."""
+        last = self.timeline.releases[-1].id
+        content = {
+            "action": order.action,
+            "by": order.by.strip(),
+            "reason": order.reason.strip(),
+            "version": order.version,
+            "recipe": order.recipe or None,
+        }
+        if order.action == "release":
+            # An order to release says which model it approves of.
+            content["model"] = self._shadowed(order.version).model
+        name = artifact_id("order", {**content, "at": as_of, "after": last})
+        return Kept("order", name, as_of, (last,), {**content, "observed": dict(order.observed)})
 
     def _retrain(self, order: Order, as_of: int, chain: str, kept: list[Kept]) -> None:
         """Fit a model on the labels known now and put it in shadow; a fit that fails changes nothing."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pitstop.errors import SpecError
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
+from pitstop.records.elsewhere import ElsewhereSection
 from pitstop.records.identity import artifact_id
 from pitstop.records.sections import built, given
 
@@ -284,6 +285,7 @@ class ModelSpec:
     trainer: TrainerSection = field(default_factory=TrainerSection)
     policy: PolicySection = PolicySection()
     serving: ServingSection = ServingSection()
+    elsewhere: ElsewhereSection = field(default_factory=ElsewhereSection)
     rules: RulesSection = RulesSection()
     limits: LimitsSection = LimitsSection()
     replay: ReplaySection = ReplaySection()
@@ -298,9 +300,8 @@ class ModelSpec:
         if stray:
             msg = f"[columns] categorical names {stray[0]!r}, which is not among the features {list(columns.features)}"
             raise SpecError(msg)
-        roles = [columns.time, columns.id, columns.label, columns.label_time, columns.prediction, columns.score]
-        roles.append(columns.subject)
-        clash = [name for name in columns.features if name in [role for role in roles if role and role != columns.time]]
+        roles = {getattr(columns, name) for name in ("id", "label", "label_time", "prediction", "score", "subject")}
+        clash = [name for name in columns.features if name in roles - {columns.time}]
         if clash:
             msg = f"[columns] {clash[0]!r} is a feature and has another role; give it one role"
             raise SpecError(msg)
@@ -359,7 +360,7 @@ class ModelSpec:
     @property
     def content(self) -> dict[str, Any]:
         """All that decides what is found out about the model, as plain types: where it serves and rules are apart."""
-        apart = ("serving", "rules", "limits")
+        apart = ("serving", "elsewhere", "rules", "limits")
         everything = {name: section for name, section in asdict(self).items() if name not in apart}
         for section, name, default in _SINCE_FIRST:
             if everything[section][name] == default:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pitstop.errors import ReleaseError
 from pitstop.loop.keeping import save
+from pitstop.loop.loop import Loop
 from pitstop.loop.orders import Order
 from pitstop.records.spec import ModelSpec
 from pitstop.replays.publishing import Publish, publication_of
@@ -47,15 +48,7 @@ def carry_out(
     """
     model, calendar = spec.model.name, spec.calendar
     with ExitStack() as stack:
-        kept = stack.enter_context(Home.open(home, create=False))
-        saved = kept.load_state(model)
-        if saved is None:
-            known = ", ".join(kept.models()) or "none"
-            msg = f"{home} holds no model {model!r} (it has {known}); run `pitstop run` first"
-            raise ReleaseError(msg)
-        start = calendar.window_start(saved.values["start"])
-        first = min((segment.window for segment in kept.segments("predictions", model)), default=saved.values["start"])
-        loop = open_loop(stack, kept, spec, Path(base), first=first, start=start)
+        kept, loop = opened_loop(stack, home, spec, base)
         at = calendar.window_start(loop.window)
         found = loop.obey(order)
         with kept.transaction() as store:
@@ -80,3 +73,20 @@ def carry_out(
             open=by_kind["refusal"].content["sentence"] if "refusal" in by_kind else "",
             failure=by_kind["failure"].content["message"] if "failure" in by_kind else "",
         )
+
+
+def opened_loop(stack: ExitStack, home: Path | str, spec: ModelSpec, base: Path | str) -> tuple[Home, Loop]:
+    """Open a home and the loop of a model in it, between two windows, until the stack ends.
+
+    Raises `ReleaseError` where the model has not begun, `StoreError` where another specification made it.
+    """
+    model, calendar = spec.model.name, spec.calendar
+    kept = stack.enter_context(Home.open(home, create=False))
+    saved = kept.load_state(model)
+    if saved is None:
+        known = ", ".join(kept.models()) or "none"
+        msg = f"{home} holds no model {model!r} (it has {known}); run `pitstop run` first"
+        raise ReleaseError(msg)
+    start = calendar.window_start(saved.values["start"])
+    first = min((segment.window for segment in kept.segments("predictions", model)), default=saved.values["start"])
+    return kept, open_loop(stack, kept, spec, Path(base), first=first, start=start)

@@ -174,6 +174,30 @@ def _declare_messages(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_trainings(tables: sa.MetaData) -> None:
+    sa.Table(
+        "trainings",
+        tables,
+        sa.Column("id", _TEXT, primary_key=True),
+        sa.Column("model", _TEXT, nullable=False),
+        sa.Column("job", _TEXT, nullable=False),
+        sa.Column("facts", _TEXT, nullable=False),
+        sa.Column("state", _TEXT, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("deadline", _BIG, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due", _BIG, nullable=False),
+        sa.Column("sent", _BIG),
+        sa.Column("said", _TEXT, nullable=False),
+        sa.Column("what", _TEXT, nullable=False),
+        sa.Column("digest", _TEXT, nullable=False),
+        sa.Column("by", _TEXT, nullable=False),
+        sa.Column("login", _TEXT, nullable=False),
+        sa.Column("predictions", _TEXT, nullable=False),
+        sa.Column("ended", _BIG),
+    )
+
+
 FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0001_models", _declare_models, _creates("models")),
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
@@ -181,6 +205,7 @@ FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0004_jobs", _declare_jobs, _creates("jobs", "requests")),
     Migration("pages_0001", declare_pages, _creates(*PAGE_TABLES)),
     Migration("fleet_0005_messages", _declare_messages, _creates("channels", "deliveries", "noticed")),
+    Migration("fleet_0006_trainings", _declare_trainings, _creates("trainings")),
 )
 FLEET = declared(FLEET_MIGRATIONS)
 

@@ -18,6 +18,7 @@ from pitstop.service.auth.forms import login_routes
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.oidc import Provider, oidc_routes
 from pitstop.service.auth.people import People
+from pitstop.service.elsewhere.sending import Dispatch
 from pitstop.service.ingest.intake import ServiceIntake
 from pitstop.service.jobs.board import Job
 from pitstop.service.jobs.queue import Jobs
@@ -82,7 +83,8 @@ def serve(
         if token is not None:
             say(f"There is no user yet: make the first one at {address}setup with this token, shown only now: {token}")
         courier = Courier(workspace, now, allowed=settings.private_hosts)
-        with Schedule(workspace, jobs, now), courier, intake:
+        asked = Dispatch(workspace, jobs, now, allowed=settings.private_hosts, server=settings.public_url)
+        with Schedule(workspace, jobs, now), courier, asked, intake:
             uvicorn.Server(config).run(sockets=[listening])
     finally:
         jobs.close()

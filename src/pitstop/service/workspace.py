@@ -4,6 +4,7 @@ fleet.sqlite    the registry of models, users, keys, sessions, jobs, deliveries
 jobs.sqlite     how far each job has come (DBOS)
 spool/          acknowledged batches that are not stored yet
 records/        one home for the received rows of all models
+trainings/      rows for trainings elsewhere, and what is brought, until they end
 models/NAME/    one home for each model that was registered; a home from elsewhere can be adopted where it stands
 """
 
@@ -264,7 +265,14 @@ def _require_free(folder: Path, *, create: bool) -> None:
     if present & {CATALOG, FILE}:
         msg = f"{folder} is a home of one model; serve it with --home, and choose another folder for the workspace"
         raise StoreError(msg)
-    ours = {"models", "spool", "records", JOBS, *(f"{name}{end}" for name in (DATABASE, JOBS) for end in _ENDS)}
+    ours = {
+        "models",
+        "spool",
+        "records",
+        "trainings",
+        JOBS,
+        *(f"{name}{end}" for name in (DATABASE, JOBS) for end in _ENDS),
+    }
     strange = sorted(present - ours)
     if strange:
         msg = f"{folder} holds {strange[0]!r} and no {DATABASE}; choose an empty or new folder for the workspace"

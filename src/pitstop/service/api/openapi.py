@@ -21,6 +21,7 @@ _PROBLEM = {
         "detail": {"type": "string"},
     },
 }
+_BINARY = {"type": "string", "format": "binary"}
 _REFUSALS = {
     "401": "No credentials, or wrong ones.",
     "403": "The caller's roles do not allow it.",
@@ -78,7 +79,9 @@ def _operation(item: Operation, schemas: dict[str, Any], components: dict[str, A
         for status, said in _REFUSALS.items()
     }
     answer: dict[str, Any] = {"description": "Done." if item.status != 202 else "Taken; the job says how it goes."}
-    if item.answer is not None:
+    if item.gives:
+        answer["content"] = {item.gives: {"schema": _BINARY}}
+    elif item.answer is not None:
         answer["content"] = {"application/json": {"schema": schemas[_key(item.answer)]}}
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 200}}
@@ -93,7 +96,9 @@ def _operation(item: Operation, schemas: dict[str, Any], components: dict[str, A
         "parameters": parameters,
         "responses": {str(item.status): answer, **refusals},
     }
-    if item.body is not None:
+    if item.takes:
+        made["requestBody"] = {"required": True, "content": {item.takes: {"schema": _BINARY}}}
+    elif item.body is not None:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[_key(item.body)]}}}
     return made
 

@@ -16,11 +16,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pitstop.service.api.repeating import Repeats
+from pitstop.service.api.streamed import Streamed, streamed
 from pitstop.service.auth.actor import READERS, Actor, actor_of
 from pitstop.service.auth.credentials import Credentials
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
 from pitstop.service.auth.rules import requires_by_method
+from pitstop.service.elsewhere.trainings import FOLDER
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.problems import problem
@@ -86,7 +88,8 @@ class Operation:
     """One line of the table. `handle` runs in a thread; what it returns is the answer's body.
 
     A `POST` may carry an Idempotency-Key: the same key with the same body is answered as it was the first time, unless
-    the answer holds a `secret`.
+    the answer holds a `secret`. `takes` and `gives` are the media types of a body and of an answer that are files: the
+    body is then `Streamed`, the answer bytes.
     """
 
     name: str
@@ -100,6 +103,8 @@ class Operation:
     status: int = 200
     says: str = ""
     secret: bool = False
+    takes: str = ""
+    gives: str = ""
 
     @property
     def summary(self) -> str:
@@ -127,10 +132,21 @@ def _endpoint(
 
 
 async def _called(item: Operation, service: Service, repeats: Repeats, request: Request) -> Response:
-    raw = await request.body()
+    if item.takes:
+        async with streamed(request, service.workspace.path / FOLDER) as file:
+            return await _read(item, service, repeats, request, file.digest.encode(), file)
+    return await _read(item, service, repeats, request, await request.body(), None)
+
+
+async def _read(
+    item: Operation, service: Service, repeats: Repeats, request: Request, raw: bytes, file: Streamed | None
+) -> Response:
+    """Answer a request whose body has come: as `raw`, or as a file of which `raw` is the digest."""
+    body: Any = file
     try:
         query = _query(item, request)
-        body = msgspec.convert(_whole(msgspec.json.decode(raw)), item.body) if item.body is not None else None
+        if item.body is not None:
+            body = msgspec.convert(_whole(msgspec.json.decode(raw)), item.body)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return problem(422, f"the request is not what was expected: {error}")
     call = Call(service, actor_of(request.scope), dict(request.path_params), query, body, request)
@@ -165,4 +181,6 @@ def _answered(item: Operation, call: Call) -> Response:
     found = item.handle(call)
     if item.status == 204:
         return Response(status_code=204)
+    if item.gives:
+        return Response(found, item.status, media_type=item.gives)
     return Response(msgspec.json.encode(found), item.status, media_type="application/json")

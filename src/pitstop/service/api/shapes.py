@@ -16,7 +16,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=200)]
 Sentence = Annotated[str, Meta(min_length=1, max_length=4_000)]
 Instant = Annotated[str, Meta(max_length=64)]
 RoleName = Literal["viewer", "data_scientist", "operator", "approver", "auditor", "admin"]
-KeyRole = Literal["ingest", "viewer", "data_scientist", "operator", "approver", "auditor", "admin"]
+KeyRole = Literal["ingest", "trainer", "viewer", "data_scientist", "operator", "approver", "auditor", "admin"]
 
 
 def named(instant: int) -> str:
@@ -197,7 +197,7 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key to make; `models` null is all that its maker sees. It expires after `days`."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[A-Za-z0-9._-]+$")]
-    roles: Annotated[list[KeyRole], Meta(min_length=1, max_length=7)]
+    roles: Annotated[list[KeyRole], Meta(min_length=1, max_length=8)]
     models: Annotated[list[Word], Meta(max_length=1_000)] | None = None
     days: Annotated[int, Meta(ge=1, le=366)] = 90
 
@@ -329,3 +329,17 @@ class Mending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     payload: Annotated[str, Meta(max_length=1_000_000)] | None = None
     format: Literal["json", "ndjson", "csv"] | None = None
+
+
+class TrainingShape(msgspec.Struct, frozen=True):
+    """A training that another system was asked for; `facts` is what it was told, `said` what went wrong last."""
+
+    id: str
+    job: str
+    state: Literal["asked", "answered", "taken", "failed", "late", "cancelled"]
+    at: str
+    deadline: str
+    sent: str | None
+    tries: int
+    said: str
+    facts: dict[str, Any]

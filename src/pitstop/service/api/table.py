@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pitstop.service.api import acting, admitting, mending, reading, shapes, telling
+from pitstop.service.api import acting, admitting, mending, reading, shapes, telling, training
 from pitstop.service.api.operation import Operation, Page
 from pitstop.service.api.paging import Part
+from pitstop.service.auth.actor import READERS, TRAINER
 
 _ADMIN = frozenset({"admin"})
 _WRITERS = frozenset({"data_scientist", "operator"})
 _APPROVERS = frozenset({"approver"})
 _SPEAKERS = frozenset({"data_scientist", "operator", "approver", "auditor"})
+_TRAINERS = _WRITERS | {TRAINER}
 _MODEL = "/v1/models/{model}"
 _ARTIFACTS = Part[shapes.Artifact]
 
@@ -34,6 +36,36 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("list_artifacts", "GET", f"{_MODEL}/artifacts", reading.artifacts, _ARTIFACTS, query=reading.OfKind),
     Operation("get_artifact", "GET", f"{_MODEL}/artifacts/{{id}}", reading.artifact, shapes.Artifact),
     Operation("get_challengers", "GET", f"{_MODEL}/challengers", reading.challengers, shapes.Standing),
+    Operation(
+        "deliver",
+        "POST",
+        f"{_MODEL}/challengers",
+        training.deliver,
+        shapes.JobShape,
+        _TRAINERS,
+        query=training.Brings,
+        status=202,
+        takes=training.FILE,
+    ),
+    Operation(
+        "list_trainings",
+        "GET",
+        f"{_MODEL}/trainings",
+        training.trainings,
+        Part[shapes.TrainingShape],
+        READERS | {TRAINER},
+        query=Page,
+    ),
+    Operation(
+        "get_training_rows",
+        "GET",
+        f"{_MODEL}/trainings/{{id}}/rows",
+        training.rows,
+        None,
+        _TRAINERS,
+        query=training.Rows,
+        gives=training.ARROW,
+    ),
     Operation("list_signals", "GET", f"{_MODEL}/signals", reading.signals, Part[shapes.Signal], query=reading.Signals),
     Operation("get_ledger", "GET", f"{_MODEL}/ledger", reading.ledger, dict[str, Any], query=reading.AsOf),
     Operation("get_served", "GET", f"{_MODEL}/served", reading.served, dict[str, Any], query=reading.At),

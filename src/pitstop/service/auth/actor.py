@@ -9,7 +9,9 @@ from typing import Any
 ROLES = ("viewer", "data_scientist", "operator", "approver", "auditor", "admin")
 # A key of a program that hands rows in, and may do nothing else.
 INGEST = "ingest"
-KEY_ROLES = (INGEST, *ROLES)
+# As much of a program that trains elsewhere: it fetches the rows of a training, and brings what came of it.
+TRAINER = "trainer"
+KEY_ROLES = (INGEST, TRAINER, *ROLES)
 READERS = frozenset(ROLES)
 
 

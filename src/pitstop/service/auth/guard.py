@@ -36,6 +36,9 @@ PUBLIC = re.compile(
 INGEST_PATH = re.compile(r"/v1/models/([^/]+)/(predictions|labels|events)\Z")
 INGEST_ROLES = frozenset({INGEST, "data_scientist", "operator"})
 BODY_CAP = 1 << 20
+# Models that were trained elsewhere: their bytes go to the disk as they come.
+MODEL_PATH = re.compile(r"/v1/models/[^/]+/challengers\Z")
+MODEL_CAP = 1 << 30
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -88,7 +91,8 @@ class Guard:
         if app is self.ingest and app is not None:
             await app(scope, receive, send)  # counts its own bytes
             return
-        await self.inner(scope, _capped(receive, BODY_CAP), send)
+        cap = MODEL_CAP if MODEL_PATH.match(scope["path"]) else BODY_CAP
+        await self.inner(scope, _capped(receive, cap), send)
 
     def _judge(self, scope: Scope, headers: Headers) -> tuple[Response | None, App | None]:
         host = headers.get("host", "").lower()

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pitstop.errors import AccessError, UnknownNameError
-from pitstop.service.auth.actor import INGEST, KEY_ROLES, Actor
+from pitstop.service.auth.actor import INGEST, KEY_ROLES, TRAINER, Actor
 from pitstop.service.auth.secrets import matches, new_secret, prefix_of
 from pitstop.service.fleet import FLEET, Fleet
 
@@ -45,7 +45,8 @@ class Keys:
         """Make a key and return it with its text, which is never seen again.
 
         Nobody gives more than they have: roles and models are within those of `by`. Rows may be handed in with the
-        role `ingest` alone, which operators and admins may give. Raises `AccessError`.
+        role `ingest` alone, models that were trained elsewhere brought with `trainer` alone: operators and admins give
+        these. Raises `AccessError`.
         """
         asked = frozenset(roles)
         own = _givable(by.roles)
@@ -119,7 +120,7 @@ def _givable(roles: frozenset[str]) -> frozenset[str]:
     """Return the roles that somebody with `roles` may give to a key."""
     if "admin" in roles:
         return frozenset(KEY_ROLES)
-    return roles | {INGEST} if "operator" in roles else roles
+    return roles | {INGEST, TRAINER} if "operator" in roles else roles
 
 
 def _key(row: sa.Row[Any]) -> Key:

@@ -20,7 +20,10 @@ MAY_ORDER: Mapping[str, frozenset[str]] = MappingProxyType(
 
 
 def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
-    """Return who ordered the retrain that a challenger came from; empty where the policy decided by itself."""
+    """Return who ordered the retrain that a challenger came from, and who brought it where it was trained elsewhere.
+
+    Empty where the policy decided by itself.
+    """
     known = {item.id: item for item in home.artifacts(model=model)}
     found, front = set(), [challenger]
     if challenger in known:
@@ -33,6 +36,8 @@ def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
         seen.add(name)
         item = known[name]
         if item.kind == "order" and item.content["action"] == "retrain":
+            found.add(str(item.content["by"]))
+        if item.kind == "delivery":
             found.add(str(item.content["by"]))
         if item.kind in {"challenger", "order"} or item.content.get("model") == challenger:
             front.extend(item.caused_by)

@@ -19,7 +19,7 @@ Report = Callable[[str, int, int], bool]
 
 
 def attempt(workspace: Path, job: Mapping[str, Any], seconds: float, report: Report) -> dict[str, Any]:
-    """Run one try and return how it ended: `end` is done, failed, again or cancelled, `outcome` says more.
+    """Run one try and return how it ended: `end` is done, waiting, failed, again or cancelled, and `outcome` says more.
 
     `report` is told how far it is, and returns whether it is to be stopped; it is asked twice a second at least. A try
     that takes longer than `seconds` is killed and has failed; one whose process dies by itself is to be tried again.

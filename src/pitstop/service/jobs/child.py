@@ -33,7 +33,7 @@ def main() -> int:
         with Workspace.open(Path(job["workspace"]), create=False) as workspace:
             model = workspace.model(job["model"])
             found = work_of(job["kind"])(workspace, model, job["id"], job["arguments"], _Reporter(out))
-        answer: dict[str, Any] = {"end": "done", "outcome": found}
+        answer: dict[str, Any] = {"end": "waiting" if "waits_for" in found else "done", "outcome": found}
     except StoreBusyError as error:
         answer = {"end": "again", "outcome": {"error": type(error).__name__, "message": str(error)}}
     except PitstopError as error:

@@ -153,6 +153,11 @@ class Jobs:
         return self.board.progress(name, note, done, total)
 
     def _end(self, name: str, answer: Mapping[str, Any]) -> None:
+        if answer["end"] == "waiting":
+            # For something outside: whoever brings it ends the job (`service.elsewhere`). No worker waits with it.
+            self.board.waiting(name, answer["outcome"]["waits_for"])
+            self._then(self.board.job(name))
+            return
         state: JobState = "failed" if answer["end"] == "again" else answer["end"]
         self.board.ended(name, state, answer["outcome"], now())
         self._then(self.board.job(name))

@@ -19,6 +19,8 @@ from pitstop.loop.orders import Order
 from pitstop.replays.walk import Progress
 from pitstop.service.auth.actor import LOCAL
 from pitstop.service.auth.separation import require_may_release
+from pitstop.service.elsewhere.asking import ask
+from pitstop.service.elsewhere.taking import KIND, take
 from pitstop.service.jobs.rows import rows_of
 from pitstop.service.workspace import Registered, Workspace
 from pitstop.store.home import Home
@@ -51,8 +53,10 @@ def tick(
 def order(
     workspace: Workspace, model: Registered, job: str, arguments: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Carry out what a person ordered, once."""
-    del workspace, progress
+    """Carry out what a person ordered, once; for what is trained elsewhere no process waits."""
+    del progress
+    if arguments["action"] == "retrain" and model.spec.elsewhere.url:
+        return ask(workspace, model, job, arguments)
     with Home.open(model.home, read_only=True) as kept:
         given = [item for item in kept.artifacts("order", model.name) if item.content["observed"].get("job") == job]
         # Asked again here, because this is where every way to order a release ends.
@@ -72,7 +76,7 @@ def order(
     return {**asdict(done), "carried_out": done.carried_out, "already": False}
 
 
-WORK: dict[str, Work] = {"tick": tick, "order": order}
+WORK: dict[str, Work] = {"tick": tick, "order": order, KIND: take}
 
 
 def work_of(kind: str) -> Work:

@@ -1,0 +1,141 @@
+"""Sends the requests for trainings until they are taken, and ends trainings whose time is over.
+
+All of it stands in the catalog, so that it goes on after a crash in the next process. A request may arrive twice (the
+answer to it may be lost): its `webhook-id` stays the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from pitstop.errors import PitstopError, SpecError, UnknownNameError
+from pitstop.service.elsewhere.asking import secret_of
+from pitstop.service.elsewhere.taking import KIND
+from pitstop.service.elsewhere.trainings import Asked, Trainings, TrainingState
+from pitstop.service.jobs.queue import Jobs
+from pitstop.service.notify import webhook
+from pitstop.service.workspace import Workspace
+
+EVENT = "training.asked"
+_FIRST_PAUSE = 5 * 1_000_000
+_LONGEST_PAUSE = 600 * 1_000_000
+# A process that dies while it sends has the request sent again after this long.
+_LEASE = 60 * 1_000_000
+_LOOK_SECONDS = 1.0
+_LOG = logging.getLogger(__name__)
+
+
+class Dispatch:
+    """A context manager whose thread looks every second. `server` is the address of this service, empty: not known.
+
+    `allowed` are private hosts that may be asked; see `notify.addresses.pinned`.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        jobs: Jobs,
+        clock: Callable[[], int],
+        *,
+        allowed: frozenset[str] = frozenset(),
+        server: str = "",
+        seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        self._workspace = workspace
+        self._trainings = Trainings(workspace)
+        self._jobs = jobs
+        self._clock = clock
+        self._allowed = allowed
+        self._server = server.rstrip("/")
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trainings", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def step(self) -> None:
+        """Look at every training that has not ended, once."""
+        for asked in self._trainings.all(open_only=True):
+            at = self._clock()
+            if asked.state == "answered":
+                self._answered(asked, at)
+            elif asked.state in ("late", "cancelled"):
+                self._end(asked)  # nothing where it was asked for already
+            elif self._jobs.board.cancelled(asked.job):
+                self._over(asked, "cancelled")
+            elif at >= asked.deadline:
+                self._over(asked, "late")
+            elif asked.sent is None and at >= asked.due and self._trainings.lease(asked.id, at, at + _LEASE):
+                self._send(asked, at)
+
+    def _answered(self, asked: Asked, at: int) -> None:
+        """See to it that what was brought is checked: again, where a job of it ended without a word on it."""
+        if not self._jobs.board.job(bring_in(self._jobs, asked)).ended:
+            return
+        if at >= asked.deadline:
+            self._over(asked, "late")
+        else:
+            self._trainings.set(asked.id, tries=asked.tries + 1)
+
+    def _send(self, asked: Asked, at: int) -> None:
+        try:
+            spec = self._workspace.model(asked.model).spec
+            secret = secret_of(spec)
+        except (SpecError, UnknownNameError) as error:
+            said = str(error)
+        else:
+            data = {**asked.facts, "deadline": _named(asked.deadline), "server": self._server}
+            body = {"type": EVENT, "timestamp": _named(asked.at), "data": data}
+            words = json.dumps(body).encode()
+            seconds = at // 1_000_000
+            said = webhook.send(spec.elsewhere.url, secret, asked.id, words, seconds, allowed=self._allowed)
+        pause = min(_FIRST_PAUSE * 2 ** min(asked.tries, 10), _LONGEST_PAUSE)
+        now = self._clock()
+        self._trainings.set(asked.id, said=said, due=now + pause, sent=None if said else now)
+        if said:
+            self._jobs.board.waiting(asked.job, f"the request was not taken and is sent again: {said}"[:500])
+        else:
+            self._jobs.board.waiting(asked.job, f"waits until {_named(asked.deadline)} for what is trained elsewhere")
+
+    def _over(self, asked: Asked, state: TrainingState) -> None:
+        if self._trainings.move(asked.id, asked.state, state):
+            self._end(asked)
+
+    def _end(self, asked: Asked) -> None:
+        name = f"{KIND}-{asked.id}-end"
+        if not self._jobs.board.known(name):
+            self._jobs.submit(KIND, asked.model, {"training": asked.id}, by="elsewhere", name=name, at=self._clock())
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._seconds):
+            try:
+                self.step()
+            except PitstopError:
+                # A full disk, say: what waits goes on waiting.
+                _LOG.exception("trainings could not be looked at")
+
+
+def bring_in(jobs: Jobs, asked: Asked) -> str:
+    """Have what was brought checked by a job, the same one however often it is asked for; return its id."""
+    name = f"{KIND}-{asked.id}-{asked.digest[:16]}-{asked.tries}"
+    if not jobs.board.known(name):
+        jobs.submit(KIND, asked.model, {"training": asked.id}, by=asked.login, name=name)
+    return name
+
+
+def _named(instant: int) -> str:
+    return datetime.fromtimestamp(instant / 1e6, UTC).isoformat()
