@@ -145,7 +145,7 @@ class ElsewhereUpkeep(OrderedUpkeep):
         self._make_way(as_of, why, kept)
         self.candidates[now] = replace(challenger, model_digest=model.digest)
         self.digests[challenger.id] = model.digest
-        self.fit_rows[now] = challenger.rows
+        self._note_fit(now, challenger.rows, as_of)
         self._shadow(now, as_of, why, f"trained elsewhere, and brought by {delivery.record.content['by']}")
         return Change((*kept, *self._releases(before)))
 

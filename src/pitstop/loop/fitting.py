@@ -72,10 +72,13 @@ class Fitting:
         assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
         rows = self._training_rows(as_of, recipe)
         self.candidates[number] = self._challenge(as_of, chain, len(rows), recipe)
-        self.fit_rows[number] = len(rows)
-        self.fit_at[number] = as_of
+        self._note_fit(number, len(rows), as_of)
         self.models.ask(self.candidates[number], self.log.features(rows, label=True))
         return self._challenger(self.candidates[number])
+
+    def _note_fit(self, number: int, rows: int, at: int) -> None:
+        """Remember what the fit of a period took, and when; a fit that failed stays."""
+        self.fit_rows[number], self.fit_at[number] = rows, at
 
     def _challenge(self, as_of: int, chain: str, rows: int, recipe: str = "") -> Challenger:
         return Challenger.of(
