@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
+from pitstop.cli.places import Place, is_address, print_there
 from pitstop.cli.recording import observed
 from pitstop.errors import EvidenceError
 
@@ -44,7 +45,7 @@ evidence = typer.Typer(
 def show(
     model: Annotated[str, typer.Argument(help="The model's name, as in its specification.")],
     *,
-    home: Annotated[Path, typer.Option(help="The folder that keeps everything.")],
+    home: Place,
     pack: Annotated[
         list[str] | None, typer.Option(help="A built-in pack, or a path to one of your own (.toml); may be repeated.")
     ] = None,
@@ -55,13 +56,19 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the obligations of packs with the evidence on record. Exit code 0, or 1 where one is open."""
+    if is_address(home):
+        if out is not None:
+            msg = "an evidence pack is written on the service's own machine, or downloaded from its pages"
+            raise EvidenceError(msg)
+        print_there(home, model, "evidence", as_of=as_of, packs=",".join(pack or ()), score=score, json=as_json)
+        return
     from pitstop.compliance.checklist import Checklist  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.loop.auditing import asked_packs  # noqa: PLC0415 - as above
     from pitstop.loop.recalling import facts_of  # noqa: PLC0415 - as above
     from pitstop.store.home import Home  # noqa: PLC0415 - as above
 
     if out is not None:
-        _write(home, model, out, as_of, at, tuple(pack or ()), as_json=as_json)
+        _write(Path(home), model, out, as_of, at, tuple(pack or ()), as_json=as_json)
         return
     with Home.open(home, read_only=True) as kept:
         facts = facts_of(kept, model, as_of)

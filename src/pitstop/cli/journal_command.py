@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pitstop.cli.places import copy_there, is_address, named, print_there
 from pitstop.errors import ExportError, JournalError
 
 if TYPE_CHECKING:
     from pitstop.journal.checkpoints import SignedCheckpoint
     from pitstop.journal.verification import Fault, Verification
     from pitstop.store.home import Home
+
+ModelOption = Annotated[str, typer.Option(help="At a service: whose journal.")]
 
 journal = typer.Typer(name="journal", no_args_is_help=True, help="The tamper-evident record of what ran, and why.")
 
@@ -39,8 +42,11 @@ def _journal() -> None:
 
 @journal.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="A home, a copy that was exported, or a proof.", metavar="PATH")],
+    place: Annotated[
+        str, typer.Argument(help="A home, a copy that was exported, a proof, or a service.", metavar="PATH")
+    ],
     *,
+    model: ModelOption = "",
     rows: Annotated[bool, typer.Option("--rows", help="Of a home, also read all rows that are kept.")] = False,
     against: Annotated[
         Path | None, typer.Option(help="A copy elsewhere: nothing that its checkpoints cover may have changed.")
@@ -49,6 +55,13 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the journal and what is kept against it. Exit code 0: intact; 1: it was changed; 2: it cannot be read."""
+    if is_address(place):
+        if against is not None:
+            msg = "a service has no copy of yours; export its journal, and verify that --against your copy"
+            raise ExportError(msg)
+        print_there(place, named(model), "journal-verify", rows=rows, key=key, json=as_json)
+        return
+    path = Path(place)
     from pitstop.journal.exports import is_export, read_notes, signed_of, verify_export  # noqa: PLC0415 - heavy
     from pitstop.store.home import Home  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
@@ -72,14 +85,22 @@ def verify(
 
 @journal.command()
 def export(
-    home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")],
+    home: Annotated[str, typer.Argument(help="The folder that keeps everything, or a service.")],
     *,
+    model: ModelOption = "",
     to: Annotated[
         str, typer.Option(help="A folder, git:FOLDER (a working tree), or smtp://HOST:PORT/ADDRESS; remembered.")
     ],
     every: Annotated[Every | None, typer.Option(help="How often `pitstop run` brings it up to date.")] = None,
 ) -> None:
     """Copy entries and signed checkpoints to a place that whoever runs this home cannot change."""
+    if is_address(home):
+        if every is not None:
+            msg = "a service does not know your places; have your own schedule run this command, without --every"
+            raise ExportError(msg)
+        added = _export_there(home, named(model), to)
+        print(f"{added:,} entries were copied to {to}." if added else f"{to} is up to date.")
+        return
     from pitstop.store.home import Home  # noqa: PLC0415 - as above
 
     period = _EVERY[every.value] // timedelta(microseconds=1) if every is not None else None
@@ -100,10 +121,15 @@ def sign(home: Annotated[Path, typer.Argument(help="The folder that keeps everyt
 
 @journal.command()
 def prove(
-    home: Annotated[Path, typer.Argument(help="The folder that keeps everything.")],
+    home: Annotated[str, typer.Argument(help="The folder that keeps everything, or a service.")],
     entry: Annotated[str, typer.Argument(help="The number of an entry, or the id of what it is about.")],
+    *,
+    model: ModelOption = "",
 ) -> None:
     """Print the proof that an entry is in the signed journal; `pitstop journal verify FILE` checks it anywhere."""
+    if is_address(home):
+        print_there(home, named(model), "journal-prove", entry=entry)
+        return
     from pitstop.store.home import Home  # noqa: PLC0415 - as above
 
     with Home.open(home, read_only=True) as kept:
@@ -111,6 +137,24 @@ def prove(
         proven, proof = kept.prove(number)
         verifier = dict(kept.notes())[proof.note]
     print(json.dumps({"entry": proven.to_bytes().decode(), "proof": proof.to_text(), "key": verifier}, indent=2))
+
+
+def _export_there(address: str, model: str, to: str) -> int:
+    """Bring a folder up to date from a service, part by part; return how many entries were added."""
+    from pitstop.journal.exports import ENTRIES  # noqa: PLC0415 - as above
+    from pitstop.store.places import deliver  # noqa: PLC0415 - as above
+
+    if to.startswith(("git:", "smtp://")):
+        msg = f"got {to!r}; from a service the journal is copied to a folder"
+        raise ExportError(msg)
+    there = sorted(path.stem for path in (Path(to) / ENTRIES).glob("*.jsonl"))
+    first = begin = int(there[-1].partition("-")[2]) + 1 if there else 0
+    while True:
+        part = copy_there(address, model, first)
+        deliver(str(Path(to).resolve()), part)
+        if part.size <= first:
+            return first - begin
+        first = part.size
 
 
 def wall_clock() -> int:

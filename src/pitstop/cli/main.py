@@ -28,6 +28,7 @@ from pitstop.cli.run_command import run as run_due
 from pitstop.cli.selftest_command import selftest
 from pitstop.cli.served_command import audit, served
 from pitstop.cli.statement_commands import approve, attest, incident, override
+from pitstop.cli.status_commands import incidents, releases, status
 from pitstop.cli.up_command import up
 from pitstop.cli.value_command import value
 from pitstop.errors import PitstopError
@@ -69,6 +70,9 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "log": log,
         "labels": labels,
         "quarantine": quarantine,
+        "status": status,
+        "incidents": incidents,
+        "releases": releases,
         "challenger": challenger,
         "retrain": retrain,
         "release": release,

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pitstop.cli.places import Place, is_address, order_there, print_there, require_signed
 from pitstop.cli.recording import observed
 from pitstop.cli.run_command import remembered
 from pitstop.errors import StoreError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from pitstop.records.spec import ModelSpec
 
 Model = Annotated[str, typer.Argument(help="The model's name, as in its specification.")]
-Home = Annotated[Path, typer.Option(help="The folder that keeps everything.")]
-By = Annotated[str, typer.Option(help="Who orders it.")]
+By = Annotated[str, typer.Option(help="Who orders it; a service knows it from the key.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the journal.")]
 Spec = Annotated[Path | None, typer.Option(help="The model's pitstop.toml (default: the one of `pitstop run`).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -31,8 +31,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def retrain(
     model: Model,
     *,
-    home: Home,
-    by: By,
+    home: Place,
+    by: By = "",
     reason: Reason,
     recipe: Annotated[str, typer.Option(help="Which history: all, or last_K periods (default: the policy's).")] = "",
     spec: Spec = None,
@@ -46,8 +46,8 @@ def release(
     model: Model,
     version: Annotated[str, typer.Argument(help="A version in shadow, such as v3; may be left out if it is one.")] = "",
     *,
-    home: Home,
-    by: By,
+    home: Place,
+    by: By = "",
     reason: Reason,
     spec: Spec = None,
     as_json: Json = False,
@@ -56,7 +56,9 @@ def release(
     _order(home, model, "release", by, reason, spec, version=_number(version), as_json=as_json)
 
 
-def rollback(model: Model, *, home: Home, by: By, reason: Reason, spec: Spec = None, as_json: Json = False) -> None:
+def rollback(
+    model: Model, *, home: Place, by: By = "", reason: Reason, spec: Spec = None, as_json: Json = False
+) -> None:
     """Go back to the last version that was good, and verify by digest what serves now."""
     _order(home, model, "rollback", by, reason, spec, as_json=as_json)
 
@@ -64,7 +66,7 @@ def rollback(model: Model, *, home: Home, by: By, reason: Reason, spec: Spec = N
 def challenger(
     model: Model,
     *,
-    home: Home,
+    home: Place,
     retire: Annotated[str, typer.Option(help="Give this version in shadow up, such as v3.")] = "",
     by: By = "",
     reason: Reason = "",
@@ -74,6 +76,9 @@ def challenger(
     """Show what scores beside the champion: how strong the evidence is, and how long a verdict will take."""
     if retire:
         _order(home, model, "retire", by, reason, spec, version=_number(retire), as_json=as_json)
+        return
+    if is_address(home):
+        print_there(home, model, "challenger", json=as_json)
         return
     from pitstop.replays.standing import standing_of  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
@@ -92,7 +97,7 @@ def challenger(
 
 
 def _order(
-    home: Path,
+    home: str,
     model: str,
     action: Action,
     by: str,
@@ -103,29 +108,56 @@ def _order(
     recipe: str = "",
     as_json: bool,
 ) -> None:
+    if is_address(home):
+        _order_there(home, model, action, reason, version, recipe, as_json=as_json)
+        return
     from pitstop.integrations.serving import carry_out, targets_of  # noqa: PLC0415 - as above
     from pitstop.loop.orders import Order  # noqa: PLC0415 - as above
 
-    order = Order(action, by, reason, version, recipe, observed())
-    described, base = _described(home, model, spec)
+    order = Order(action, require_signed(by), reason, version, recipe, observed())
+    described, base = _described(Path(home), model, spec)
     done = carry_out(home, order, spec=described, base=base)
-    if as_json:
-        print(json.dumps(asdict(done), indent=2))
-    else:
-        console = Console(highlight=False)
-        for number, stage, why in done.stages:
-            console.print(f"v{number} {stage.replace('_', ' ')}: {escape(why)}", soft_wrap=True)
-        if done.failure:
-            console.print(f"[red]The fit failed[/red]: {escape(done.failure)}", soft_wrap=True)
-        if done.open:
-            console.print(f"[yellow]Held up[/yellow]: {escape(done.open)}", soft_wrap=True)
-        places = len(targets_of(described.serving))
-        where = f", verified in {plural(places, 'target')}" if places else "; no target in \\[serving]"
-        console.print(
-            f"[bold]{done.champion} serves[/bold] from {done.at} on (sha256 {done.digest[:12]}{where}).", soft_wrap=True
-        )
+    places = len(targets_of(described.serving))
+    where = f", verified in {plural(places, 'target')}" if places else "; no target in \\[serving]"
+    _tell(asdict(done), where, as_json=as_json)
     if not done.carried_out:
         raise typer.Exit(1)
+
+
+def _order_there(
+    address: str, model: str, action: str, reason: str, version: int | None, recipe: str, *, as_json: bool
+) -> None:
+    """Order at a service. Its targets are verified there, by the job."""
+    job = order_there(address, model, {"action": action, "reason": reason, "version": version, "recipe": recipe})
+    if job["state"] == "waiting":
+        if as_json:
+            print(json.dumps({"job": job["id"], "state": "waiting", "note": job["note"]}, indent=2))
+        else:
+            Console(highlight=False).print(f"{escape(job['id'])} {escape(job['note'])}", soft_wrap=True)
+        return
+    done: dict[str, Any] = {
+        key: value for key, value in job["outcome"].items() if key not in ("carried_out", "already")
+    }
+    _tell(done, "", as_json=as_json)
+    if not job["outcome"]["carried_out"]:
+        raise typer.Exit(1)
+
+
+def _tell(done: dict[str, Any], where: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(done, indent=2))
+    else:
+        console = Console(highlight=False)
+        for number, stage, why in done["stages"]:
+            console.print(f"v{number} {stage.replace('_', ' ')}: {escape(why)}", soft_wrap=True)
+        if done["failure"]:
+            console.print(f"[red]The fit failed[/red]: {escape(done['failure'])}", soft_wrap=True)
+        if done["open"]:
+            console.print(f"[yellow]Held up[/yellow]: {escape(done['open'])}", soft_wrap=True)
+        console.print(
+            f"[bold]{done['champion']} serves[/bold] from {done['at']} on (sha256 {done['digest'][:12]}{where}).",
+            soft_wrap=True,
+        )
 
 
 def _described(home: Path, model: str, spec: Path | None) -> tuple[ModelSpec, Path]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pitstop.cli.places import Place, is_address, print_there
 from pitstop.cli.recording import record
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 def served(
     model: Annotated[str, typer.Argument(help="The model's name, as in its specification.")],
     *,
-    home: Annotated[Path, typer.Option(help="The folder that keeps everything.")],
+    home: Place,
     at: Annotated[str, typer.Option(help="The instant (ISO, UTC unless it says otherwise; or a row number).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what was in production at an instant, why, and who approved it."""
+    if is_address(home):
+        print_there(home, model, "served", at=at, json=as_json)
+        return
     from pitstop.loop.auditing import served as answer  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
     found = answer(home, model, at)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pitstop.cli.places import Place, is_address, print_there
+from pitstop.errors import StoreError
+
 if TYPE_CHECKING:
     from pitstop.loop.accounts import Accounts
     from pitstop.value.exchange import ExchangeRates
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 def value(
     model: Annotated[str, typer.Argument(help="The model's name; without it, all models of the home.")] = "",
     *,
-    home: Annotated[Path, typer.Option(help="The folder that keeps everything.")],
+    home: Place,
     as_of: Annotated[str, typer.Option(help="What was booked before this instant (ISO, or a row number).")] = "",
     currency: Annotated[str, typer.Option(help="Show sums in this currency; needs --rates.")] = "",
     rates: Annotated[
@@ -29,6 +32,9 @@ def value(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the ledger: value known and estimated, what each retrain earned, what staleness and incidents cost."""
+    if is_address(home):
+        _there(home, model, as_of, days_to_fix, elsewhere=bool(currency or rates), as_json=as_json)
+        return
     from pitstop.errors import LedgerError  # noqa: PLC0415 - with the rest, which is heavy
     from pitstop.store.home import Home  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.value.exchange import ExchangeRates  # noqa: PLC0415 - as above
@@ -49,6 +55,15 @@ def value(
         print_accounts(found[0], exchange, currency)
     else:
         print_models(found, exchange, currency)
+
+
+def _there(address: str, model: str, as_of: str, days: float | None, *, elsewhere: bool, as_json: bool) -> None:
+    if not model or elsewhere:
+        what = "another currency" if elsewhere else "all models"
+        msg = f"a service shows the books of one model in its own currency, not {what}; name the model"
+        raise StoreError(msg)
+    fix = "" if days is None else f"{days:f}"
+    print_there(address, model, "value", as_of=as_of, days_to_fix=fix, json=as_json)
 
 
 def print_ledger(home: Path, model: str) -> None:

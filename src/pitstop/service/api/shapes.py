@@ -343,3 +343,19 @@ class TrainingShape(msgspec.Struct, frozen=True):
     tries: int
     said: str
     facts: dict[str, Any]
+
+
+class Output(msgspec.Struct, frozen=True):
+    """What a command printed: on its standard output and error stream, and its exit code."""
+
+    text: str
+    errors: str
+    exit: int
+
+
+class JournalCopy(msgspec.Struct, frozen=True):
+    """Files of a copy of the journal by name; `size` entries are then there, and `more` says whether others follow."""
+
+    files: dict[str, str]
+    size: int
+    more: bool

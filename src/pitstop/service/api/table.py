@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pitstop.service.api import acting, admitting, mending, reading, shapes, telling, training
+from pitstop.service.api import acting, admitting, mending, printing, reading, shapes, telling, training
 from pitstop.service.api.operation import Operation, Page
 from pitstop.service.api.paging import Part
 from pitstop.service.auth.actor import READERS, TRAINER
@@ -71,6 +71,17 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get_served", "GET", f"{_MODEL}/served", reading.served, dict[str, Any], query=reading.At),
     Operation("get_evidence", "GET", f"{_MODEL}/evidence", reading.evidence, dict[str, Any], query=reading.AsOf),
     Operation("list_journal", "GET", f"{_MODEL}/journal", reading.journal, Part[shapes.JournalEntry], query=Page),
+    Operation(
+        "copy_journal", "GET", f"{_MODEL}/journal/copy", printing.copied, shapes.JournalCopy, query=printing.Since
+    ),
+    Operation(
+        "get_printed",
+        "GET",
+        f"{_MODEL}/printed/{{command}}",
+        printing.printed,
+        shapes.Output,
+        query=printing.Options,
+    ),
     Operation("verify_journal", "GET", f"{_MODEL}/journal/verification", reading.verification, shapes.Verified),
     Operation(
         "order", "POST", f"{_MODEL}/orders", acting.order, shapes.JobShape, acting.ORDERING, shapes.NewOrder, status=202
