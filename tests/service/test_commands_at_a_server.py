@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pitstop.cli.main import app
-from pitstop.errors import AccessError, StoreError
+from pitstop.errors import AccessError, ReleaseError, StoreError
 from pitstop.service.api.printing import COMMANDS
 from pitstop.service.auth.credentials import now
 from pitstop.service.auth.keys import Keys
@@ -92,7 +92,7 @@ def test_what_is_read_is_printed_word_for_word(service: tuple[str, Path], tmp_pa
         here = said("journal", words[0], str(home), *tail, *words[1:])
         assert said("journal", words[0], address, *tail, *words[1:], "--model", "loans") == here
     assert said("evidence", "loans", "--home", address, "--score") == said(
-        "evidence", "loans", "--home", home, "--score"
+        "evidence", "loans", "--home", str(home), "--score"
     )
     (one,) = json.loads(said("status", "--home", address, "--json")[1])["models"]
     assert one == json.loads(said("status", "--home", str(home), "--json")[1])["models"][0]
@@ -148,7 +148,7 @@ def test_a_server_that_says_no_is_told_in_one_sentence(
         said("evidence", "loans", "--home", address, "--pack", "../../etc/passwd")
     with pytest.raises(StoreError, match="does not answer"):
         said("value", "loans", "--home", "http://127.0.0.1:9")
-    with pytest.raises(StoreError, match="nobody signs"):
+    with pytest.raises(ReleaseError, match="needs a name"):
         said("rollback", "loans", "--home", "/nowhere", "--reason", "x")
     monkeypatch.setenv("PITSTOP_SERVER", address)
     assert said("status")[0] == 0

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pitstop.cli.places import Place, is_address, order_there, print_there, require_signed
+from pitstop.cli.places import Place, is_address, order_there, print_there
 from pitstop.cli.recording import observed
 from pitstop.cli.run_command import remembered
 from pitstop.errors import StoreError
@@ -114,7 +114,7 @@ def _order(
     from pitstop.integrations.serving import carry_out, targets_of  # noqa: PLC0415 - as above
     from pitstop.loop.orders import Order  # noqa: PLC0415 - as above
 
-    order = Order(action, require_signed(by), reason, version, recipe, observed())
+    order = Order(action, by, reason, version, recipe, observed())
     described, base = _described(Path(home), model, spec)
     done = carry_out(home, order, spec=described, base=base)
     places = len(targets_of(described.serving))

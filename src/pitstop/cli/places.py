@@ -132,14 +132,6 @@ def named(model: str) -> str:
     return model
 
 
-def require_signed(by: str) -> str:
-    """Return who says something in a folder. Raises `StoreError` where nobody does."""
-    if not by.strip():
-        msg = "nobody signs this; say who does with --by NAME (a service would know it from the key)"
-        raise StoreError(msg)
-    return by
-
-
 def quoted(text: str) -> str:
     """Return a text as a part of an address's path."""
     from urllib.parse import quote  # noqa: PLC0415 - slow to import, and `pitstop --help` must be fast

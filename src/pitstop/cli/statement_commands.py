@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pitstop.cli.places import Place, Signed, is_address, print_there, quoted, require_signed, say_there
+from pitstop.cli.places import Place, Signed, is_address, print_there, quoted, say_there
 from pitstop.cli.recording import observed, record
 from pitstop.errors import StatementError
 
@@ -52,7 +52,7 @@ def attest(
             facts,
             packs,
             item,
-            by=require_signed(by),
+            by=by,
             role=role,
             text=text,
             until=end,
@@ -82,9 +82,7 @@ def approve(
     found = record(
         Path(home),
         model,
-        lambda facts: (
-            statements.approve(facts, by=require_signed(by), text=text, challenger=challenger, observed=observed()),
-        ),
+        lambda facts: (statements.approve(facts, by=by, text=text, challenger=challenger, observed=observed()),),
     )
     _tell(*found, f"{by} approves {found[1][0].content['challenger']}", as_json)
 
@@ -108,7 +106,7 @@ def override(
     found = record(
         Path(home),
         model,
-        lambda facts: (statements.override(facts, item, by=require_signed(by), text=text, observed=observed()),),
+        lambda facts: (statements.override(facts, item, by=by, text=text, observed=observed()),),
     )
     _tell(*found, f"{by} overrides {item} for {found[1][0].content['challenger']}", as_json)
 
@@ -140,9 +138,7 @@ def declare(
 
     def say(facts: Facts) -> tuple[Artifact, ...]:
         instant = facts.calendar.parse_instant(aware)
-        return statements.declare(
-            facts, severity=severity, aware_at=instant, by=require_signed(by), text=text, observed=observed()
-        )
+        return statements.declare(facts, severity=severity, aware_at=instant, by=by, text=text, observed=observed())
 
     _tell(*record(Path(home), model, say), f"{by} declares a {severity} incident", as_json)
 
@@ -171,9 +167,7 @@ def report(
 
     def say(facts: Facts) -> tuple[Artifact, ...]:
         instant = facts.calendar.parse_instant(when)
-        said = statements.report(
-            facts, name, reported_at=instant, by=require_signed(by), text=text, closes=closes, observed=observed()
-        )
+        said = statements.report(facts, name, reported_at=instant, by=by, text=text, closes=closes, observed=observed())
         return (said,)
 
     _tell(*record(Path(home), model, say), f"{by} says that {name} is {'closed' if closes else 'reported'}", as_json)
