@@ -53,7 +53,11 @@ class Releases(RuleBasedStateMachine):
     def move_a_shadow(self, pick: object, what: str) -> None:
         version = pick.choice(sorted(self.waiting))  # type: ignore[attr-defined]  # a random.Random
         if what == "canary":
-            self.timeline = self.timeline.canary(self.now, version)
+            if self.timeline.canary is not None:
+                with pytest.raises(ReleaseError, match="is in canary"):
+                    self.timeline.to_canary(self.now, version, 0.1)
+            else:
+                self.timeline = self.timeline.to_canary(self.now, version, 0.1)
             return
         model = self.waiting.pop(version)
         if what == "retire":
@@ -144,7 +148,7 @@ def test_misuse_is_refused_and_changes_nothing() -> None:
     with pytest.raises(ReleaseError, match="only grows at its end"):
         timeline.promote(4, "b", 5)
     with pytest.raises(ReleaseError, match="version 1 is champion; expected"):
-        timeline.canary(6, 1)
+        timeline.to_canary(6, 1, 0.1)
     with pytest.raises(ReleaseError, match="version 9 is unknown"):
         timeline.retire(6, 9)
     assert len(timeline.releases) == 1

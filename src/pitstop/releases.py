@@ -21,7 +21,7 @@ class Release:
     """From the instant `at` (included), version `version` is in `stage`. `model` is the id of its challenger.
 
     `trained_on_rows` is the number of its training rows, `caused_by` the ids of what led here, `reason` one plain
-    sentence.
+    sentence. `share` is the share of the rows that a canary serves, None in any other stage.
     """
 
     id: str
@@ -32,9 +32,10 @@ class Release:
     stage: Stage
     caused_by: tuple[str, ...]
     reason: str
+    share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the release as plain JSON types."""
+        """Return the release as plain JSON types; `share` only where there is one."""
         return {
             "id": self.id,
             "at": self.at,
@@ -44,6 +45,7 @@ class Release:
             "stage": self.stage,
             "caused_by": list(self.caused_by),
             "reason": self.reason,
+            **({} if self.share is None else {"share": self.share}),
         }
 
     @classmethod
@@ -105,10 +107,37 @@ class ReleaseTimeline:
         draft = Release("", at, self._next_version, model, trained_on_rows, "shadow", (), "")
         return _moved(self, draft, at, "shadow", caused_by=caused_by, reason=reason)
 
-    def canary(self, at: int, version: int, caused_by: Sequence[str] = (), reason: str = "") -> ReleaseTimeline:
-        """Return the timeline with a shadow serving a share of the rows; `ReleaseError` for any other version."""
-        known = self._waiting(version)
-        return _moved(self, known, at, "canary", caused_by=caused_by, reason=reason)
+    @property
+    def canary(self) -> Release | None:
+        """The version that serves a share of the rows now; None where the champion serves them all."""
+        found = [release for release in self.versions.values() if release.stage == "canary"]
+        return found[-1] if found else None
+
+    @property
+    def canaries(self) -> tuple[tuple[Release, int | None], ...]:
+        """Every canary with the instant up to which it served its share (excluded); None for one that still does."""
+        found = []
+        for place, release in enumerate(self.releases):
+            if release.stage == "canary":
+                later = (item.at for item in self.releases[place + 1 :] if item.version == release.version)
+                found.append((release, next(later, None)))
+        return tuple(found)
+
+    def to_canary(
+        self, at: int, version: int, share: float, caused_by: Sequence[str] = (), reason: str = ""
+    ) -> ReleaseTimeline:
+        """Return the timeline with a shadow serving a share of the rows.
+
+        Raises `ReleaseError` for any other version, and where another canary serves.
+        """
+        known, other = self._waiting(version), self.canary
+        if other is not None:
+            msg = f"version {other.version} is in canary; release or retire it before another one serves a share"
+            raise ReleaseError(msg)
+        if not 0.0 < share < 1.0:
+            msg = f"got a share of {share}; expected one between 0 and 1"
+            raise ReleaseError(msg)
+        return _moved(self, known, at, "canary", caused_by=caused_by, reason=reason, share=share)
 
     def retire(self, at: int, version: int, caused_by: Sequence[str] = (), reason: str = "") -> ReleaseTimeline:
         """Return the timeline with a shadow or canary given up. Raises `ReleaseError` for any other version."""
@@ -170,10 +199,17 @@ class ReleaseTimeline:
 
 
 def _moved(
-    timeline: ReleaseTimeline, known: Release, at: int, stage: Stage, *, caused_by: Sequence[str], reason: str
+    timeline: ReleaseTimeline,
+    known: Release,
+    at: int,
+    stage: Stage,
+    *,
+    caused_by: Sequence[str],
+    reason: str,
+    share: float | None = None,
 ) -> ReleaseTimeline:
     """Return the timeline with the version of `known` in another stage."""
-    release = replace(known, id="", at=at, stage=stage, caused_by=tuple(caused_by), reason=reason)
+    release = replace(known, id="", at=at, stage=stage, caused_by=tuple(caused_by), reason=reason, share=share)
     after = timeline.releases[-1].id if timeline.releases else None
     identity = artifact_id("release", {**release.to_json(), "after": after})
     return ReleaseTimeline((*timeline.releases, replace(release, id=identity)))

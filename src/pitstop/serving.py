@@ -1,6 +1,7 @@
 """A handle on the champion inside a program of the user's: predicts, and follows every release and rollback by itself.
 
-The folder that `[serving] folder` names is looked at before each batch; one look is one `stat`. The model runs in the
+The folder that `[serving] folder` names is looked at before each batch; one look is one `stat`. While a canary serves a
+share of the rows, those go to it, chosen by their ids as in the loop. The model runs in the
 trainer's own sandboxed process, as in the loop: its file is never opened in the program that holds the handle.
 """
 
@@ -12,10 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from pitstop.errors import PitstopError, ReleaseTargetError, SpecError
+from pitstop.errors import PitstopError, ReleaseTargetError, SpecError, TrainingError
 from pitstop.integrations.folder_target import CHAMPION, MODELS, served_from
+from pitstop.records.columns import texts
+from pitstop.records.routing import in_share
 from pitstop.records.spec import ModelSpec, load_spec
 from pitstop.retraining.limits import Limits
 from pitstop.retraining.sandbox import Session
@@ -46,7 +51,8 @@ class Served:
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._model: Model | None = None
-        self._facts: Mapping[str, str | int] = {}
+        self._canary: Model | None = None
+        self._facts: Mapping[str, str | int | float] = {}
         self._problem = ""
 
     def __enter__(self) -> Self:
@@ -68,8 +74,8 @@ class Served:
         self._session.__exit__(kind, error, trace)
 
     @property
-    def facts(self) -> Mapping[str, str | int]:
-        """What serves: {model, version, release, digest, at}, as of the last batch."""
+    def facts(self) -> Mapping[str, str | int | float]:
+        """What serves: {model, version, release, digest, at}, with a canary its own facts, as of the last batch."""
         return dict(self._facts)
 
     @property
@@ -82,13 +88,37 @@ class Served:
 
         `rows` is anything that Arrow reads (`__arrow_c_stream__`) and has the features' columns. The columns are those
         of a trainer's answer: `score` (binary), `prediction` and `score` (multiclass), `prediction` (regression).
-        Raises a `TrainingError` where the model gives no answer that can be used.
+        Where the column of `[columns] id` is among them, a canary's share of the rows is predicted by the canary; where
+        it is not, or the canary gives no answer that can be used (`problem` says so), by the champion. Raises a
+        `TrainingError` where the champion gives none.
         """
         table = pa.table(rows)
         with self._lock:
             self._follow()
             assert self._model is not None  # noqa: S101 - _follow() has found one or raised; for the type checker
-            return self._session.predict(self._model, self._request, table)
+            mine = self._for_canary(table)
+            if self._canary is None or not mine.any():
+                return self._session.predict(self._model, self._request, table)
+            try:
+                theirs = self._session.predict(self._canary, self._request, table.filter(pa.array(mine)))
+            except TrainingError as error:
+                self._problem = f"the canary v{self._facts['canary_version']} gives no answer that can be used: {error}"
+                return self._session.predict(self._model, self._request, table)
+            ours = self._session.predict(self._model, self._request, table.filter(pa.array(~mine)))
+            places = np.empty(len(mine), dtype=np.int64)
+            places[np.flatnonzero(~mine)] = np.arange(ours.num_rows)
+            places[np.flatnonzero(mine)] = ours.num_rows + np.arange(theirs.num_rows)
+            return pa.concat_tables([ours, theirs]).take(places)
+
+    def _for_canary(self, table: pa.Table) -> NDArray[np.bool_]:
+        name = self.spec.columns.id
+        if self._canary is None or name is None or name not in table.column_names:
+            return np.zeros(table.num_rows, dtype=np.bool_)
+        # As the loop reads ids, so that both choose the same rows; a row without one is the champion's.
+        ids = texts(table[name], name).to_pylist()
+        salt, share = str(self._facts["canary_release"]), float(self._facts["canary_share"])
+        known = np.array([value is not None for value in ids], dtype=np.bool_)
+        return in_share([str(value) for value in ids], share, salt) & known
 
     def _follow(self) -> None:
         """Take over what the folder names, where that changed; keep the model at hand where it cannot be read."""
@@ -99,6 +129,8 @@ class Served:
                 return
             facts = served_from(self._folder)
             content = (self._folder / MODELS / str(facts["digest"])).read_bytes()
+            other = str(facts.get("canary_digest", ""))
+            beside = Model((self._folder / MODELS / other).read_bytes()) if other else None
         except (OSError, PitstopError) as error:
             self._problem = str(error)
             if self._model is None:
@@ -106,7 +138,7 @@ class Served:
                 raise ReleaseTargetError(msg) from error
             return
         model = Model(content)
-        if model.digest != facts["digest"]:
+        if model.digest != facts["digest"] or (beside is not None and beside.digest != other):
             # It was replaced between the check and the reading; the next look finds it whole.
             return
-        self._model, self._facts, self._seen, self._problem = model, facts, now, ""
+        self._model, self._canary, self._facts, self._seen, self._problem = model, beside, facts, now, ""

@@ -156,9 +156,9 @@ def test_a_shadow_is_retired_and_another_one_may_follow(workshop: Any, quiet: Mo
 @pytest.mark.parametrize(
     ("action", "options", "words"),
     [
-        ("release", {}, "in shadow: none"),
+        ("release", {}, "waiting: none"),
         ("release", {"version": 7}, "v7 is not in shadow"),
-        ("retire", {"version": 1}, "in shadow: none"),
+        ("retire", {"version": 1}, "waiting: none"),
         ("rollback", {}, "no earlier version than 1 was good"),
         ("retrain", {"recipe": "newest"}, "no recipe is called 'newest'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from pitstop.cli.places import Place, is_address, order_there, print_there
 from pitstop.cli.recording import observed
@@ -90,10 +92,29 @@ def challenger(
     console.print(f"[bold]{escape(found.champion)} serves[/bold] since {found.since}: {escape(found.reason)}.")
     for test in found.tests:
         console.print(f"- {escape(test.sentence)}", soft_wrap=True)
+        if test.segments:
+            _by_segment(console, test.version, test.segments)
     if found.held:
         console.print(f"- [yellow]held up[/yellow]: {escape(found.held)}", soft_wrap=True)
     if not found.tests and not found.held:
         console.print(f"- Nothing scores beside it. `pitstop retrain {model}` fits a challenger.", soft_wrap=True)
+
+
+def _by_segment(console: Console, version: str, segments: Mapping[str, Any]) -> None:
+    """Print how a challenger compares in each segment."""
+    table = Table("segment", "verdict", "rows", "saving a row", "low", "high", "still needed", box=None, pad_edge=False)
+    for item in segments["standings"]:
+        figures = ("–" if item[key] is None else f"{item[key]:+.3g}" for key in ("gain", "low", "high"))  # noqa: RUF001
+        needed = "–" if item["needed"] is None else f"{item['needed']:,}"  # noqa: RUF001 - an en dash, by intent
+        name = escape(f"{item['column']} = {item['value']}")
+        table.add_row(name, item["verdict"], f"{item['rows']:,}", *figures, needed)
+    console.print(table)
+    left_out = f" {plural(segments['left_out'], 'segment')} had too few rows." if segments["left_out"] else ""
+    console.print(
+        f"  {version} by segment: worse is by more than {segments['margin']:.3g} a row; all verdicts together are "
+        f"wrong with probability {segments['alpha']:.0%} at most, each way.{left_out}",
+        soft_wrap=True,
+    )
 
 
 def _order(

@@ -23,7 +23,8 @@ class CommandTarget:
     """An argv list, run without a shell in the spec's folder: JSON on standard input, exit code 0 when it serves.
 
     The JSON has `model`, `version`, `release`, `digest` and `at`, and `file`: a copy of the model that is there until
-    the program ends.
+    the program ends. While a canary serves a share of the rows, `canary_version`, `canary_release`, `canary_digest`,
+    `canary_share` and `canary_file` say which.
     """
 
     name: str = "command"
@@ -38,6 +39,11 @@ class CommandTarget:
             file, log = Path(place) / publication.digest, Path(place) / "output.txt"
             try:
                 file.write_bytes(publication.content)
+                files = {"file": str(file)}
+                if publication.canary is not None:
+                    beside = Path(place) / publication.canary.digest
+                    beside.write_bytes(publication.canary.content)
+                    files["canary_file"] = str(beside)
                 # To a file: a server that the program starts may keep a pipe open for ever.
                 with log.open("wb") as output:
                     process = subprocess.Popen(
@@ -51,7 +57,7 @@ class CommandTarget:
             except OSError as error:
                 msg = f"{what} cannot be started: {error.strerror or error}; check the path and its permissions"
                 raise ReleaseTargetError(msg) from error
-            facts = json.dumps({**publication.facts(), "file": str(file)})
+            facts = json.dumps({**publication.facts(), **files})
             try:
                 process.communicate(facts.encode(), timeout=self.seconds)
             except subprocess.TimeoutExpired as error:

@@ -20,7 +20,8 @@ MODELS = "models"
 class FolderTarget:
     """A folder with `champion.json` {model, version, release, digest, at} and `models/DIGEST`, verified by digest.
 
-    Whoever reads `champion.json` finds the model that it names: files of earlier champions stay, for a way back.
+    A canary adds `canary_version`, `canary_release`, `canary_digest` and `canary_share`. Whoever reads `champion.json`
+    finds the models that it names: files of earlier champions stay, for a way back.
     """
 
     name: str = "folder"
@@ -47,33 +48,36 @@ class FolderTarget:
     def _write(self, publication: Publication, folder: Path) -> None:
         for changed in make_folder(folder / MODELS):
             sync_folder(changed)
-        model = folder / MODELS / publication.digest
-        if not model.is_file() or digest_of_file(model) != publication.digest:
-            replace_file(model, publication.content)
+        for part in (publication, publication.canary):
+            if part is not None:
+                model = folder / MODELS / part.digest
+                if not model.is_file() or digest_of_file(model) != part.digest:
+                    replace_file(model, part.content)
         note = json.dumps(publication.facts(), indent=2).encode() + b"\n"
         champion = folder / CHAMPION
         if not champion.is_file() or champion.read_bytes() != note:
             replace_file(champion, note)
 
 
-def served_from(folder: Path) -> dict[str, str | int]:
-    """Return what `champion.json` in a folder says, after the digest of the file that it names was checked.
+def served_from(folder: Path) -> dict[str, str | int | float]:
+    """Return what `champion.json` in a folder says, after the digests of the files that it names were checked.
 
     Raises `ReleaseTargetError` where it is not readable or its model's file is not the one it names, and `OSError`.
     """
     try:
-        facts: dict[str, str | int] = json.loads((folder / CHAMPION).read_text(encoding="utf-8"))
-        named = str(facts["digest"])
+        facts: dict[str, str | int | float] = json.loads((folder / CHAMPION).read_text(encoding="utf-8"))
+        digests = [str(facts["digest"])] + [str(facts["canary_digest"])] * ("canary_digest" in facts)
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{folder / CHAMPION} does not name a model ({error}); delete it and run `pitstop run` again"
         raise ReleaseTargetError(msg) from error
-    got = digest_of_file(folder / MODELS / named)
-    if got != named:
-        msg = (
-            f"{folder / MODELS / named} has the digest {got}, not the one it is named by: it was changed or damaged; "
-            "run `pitstop run` again to publish it anew"
-        )
-        raise ReleaseTargetError(msg)
+    for named in digests:
+        got = digest_of_file(folder / MODELS / named)
+        if got != named:
+            msg = (
+                f"{folder / MODELS / named} has the digest {got}, not the one it is named by: it was changed or "
+                "damaged; run `pitstop run` again to publish it anew"
+            )
+            raise ReleaseTargetError(msg)
     return facts
 
 

@@ -33,9 +33,10 @@ spec:
 class KserveTarget:
     """A file with the InferenceService of the champion; its model is `kserve_storage`/models/DIGEST.
 
-    With `kserve_canary` below 100 the new revision gets that share of the traffic (`canaryTrafficPercent`) and the one
-    before the rest, until 100 is written. What a cluster makes of the file is for its operator to see; the annotations
-    hold version and digest.
+    While a canary serves a share of the rows (`[canary]`), the file names its model with that share of the traffic
+    (`canaryTrafficPercent`): the cluster keeps the revision before, the champion, for the rest, and chooses requests by
+    itself. Otherwise with `kserve_canary` below 100 a new revision gets that share until 100 is written. What a cluster
+    makes of the file is for its operator to see; the annotations hold version and digest.
     """
 
     name: str = "kserve"
@@ -58,13 +59,15 @@ def manifest(publication: Publication, section: ServingSection) -> str:
     """Return the YAML text. A service's name is the model's, in letters that Kubernetes takes."""
     # A JSON string is a YAML one, whatever it holds.
     notes = {f"pitstop/{key}": str(value) for key, value in publication.facts().items()}
-    share = section.kserve_canary
+    canary = publication.canary
+    share = section.kserve_canary if canary is None else max(1, round(100 * canary.share))
+    digest = publication.digest if canary is None else canary.digest
     return _TEMPLATE.format(
         name=service_name(publication.model),
         annotations="\n".join(f"    {key}: {json.dumps(value)}" for key, value in notes.items()),
         canary=f"    canaryTrafficPercent: {share}\n" if share < 100 else "",
         format=json.dumps(section.kserve_format),
-        uri=json.dumps(f"{section.kserve_storage.rstrip('/')}/models/{publication.digest}"),
+        uri=json.dumps(f"{section.kserve_storage.rstrip('/')}/models/{digest}"),
     )
 
 

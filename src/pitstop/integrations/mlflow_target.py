@@ -8,7 +8,7 @@ tag; tag and file are both read back.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -85,7 +85,9 @@ class _Server:
         headers = {"Content-Type": "application/octet-stream"}
         address = f"{self._files(source)}/{_FILE}"
         exchange("PUT", address, publication.content, what=self.what, headers=headers, seconds=self._seconds)
-        tags = [{"key": _TAG + key, "value": str(value)} for key, value in publication.facts().items()]
+        # A version is for good, and a canary beside it is not.
+        facts = replace(publication, canary=None).facts()
+        tags = [{"key": _TAG + key, "value": str(value)} for key, value in facts.items()]
         content = {"name": publication.model, "source": source, "run_id": run["run_id"], "tags": tags}
         return str(self._ask("POST", "model-versions/create", content)["model_version"]["version"])
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.loop.bookkeeping import Books
+from pitstop.loop.canaries import by_canary
 from pitstop.loop.kept import Kept
 from pitstop.loop.models import Models
 from pitstop.records.identity import artifact_id
-from pitstop.releases import Release
+from pitstop.releases import Release, ReleaseTimeline
 
 Ints = NDArray[np.int64]
 
@@ -25,7 +26,8 @@ Ints = NDArray[np.int64]
 def appraise(books: Books, models: Models | None, timeline: Sequence[Release], period: int, as_of: int) -> list[Kept]:
     """Return the appraisal of the labels that arrived in a period which has just been closed; none where none did.
 
-    Amounts are ticks of 1/10,000 of the currency, each row valued by the value model of its own window.
+    Amounts are ticks of 1/10,000 of the currency, each row valued by the value model of its own window. Rows that a
+    canary served are left out: they were not the champion's.
     """
     calendar, log = books.spec.calendar, books.log
     champions = [release for release in timeline if release.stage == "champion"]
@@ -33,6 +35,7 @@ def appraise(books: Books, models: Models | None, timeline: Sequence[Release], p
         return []
     start, end = calendar.period_start(period), calendar.period_start(period + 1)
     rows = np.flatnonzero((log.first_label_at >= start) & (log.first_label_at < end) & (log.at >= champions[0].at))
+    rows = rows[~by_canary(log, ReleaseTimeline(tuple(timeline)), rows)]
     if not len(rows):
         return []
     starts = np.array([release.at for release in champions], dtype=np.int64)

@@ -13,6 +13,7 @@ from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
 from pitstop.retraining.comparison import PairedTest, disagreement
+from pitstop.retraining.segments import SegmentTests
 from pitstop.value.function import largest_losses, losses
 
 Ints = NDArray[np.int64]
@@ -28,13 +29,16 @@ class Duel:
     """A paired test against model `other`, opened in period `opened`, on the labels of `windows` windows so far.
 
     `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
+    `canary`: one that serves a share of the rows, compared on those, and is stopped when it is worse. `segments` are
+    the tests of a shadow by segment.
     """
 
-    kind: Literal["shadow", "rollback"]
+    kind: Literal["shadow", "rollback", "canary"]
     other: int
     opened: int
     test: PairedTest
     windows: int = 0
+    segments: SegmentTests | None = None
 
     def to_state(self) -> dict[str, Any]:
         """Return the duel as plain JSON types."""
@@ -44,13 +48,16 @@ class Duel:
             "opened": self.opened,
             "test": self.test.to_state(),
             "windows": self.windows,
+            "segments": None if self.segments is None else self.segments.to_state(),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the duel that `to_state` described."""
         test = PairedTest.from_state(state["test"])
-        return cls(state["kind"], state["other"], state["opened"], test, state["windows"])
+        segments = state.get("segments")
+        by_segment = None if segments is None else SegmentTests.from_state(segments)
+        return cls(state["kind"], state["other"], state["opened"], test, state["windows"], by_segment)
 
 
 def row_losses(spec: ModelSpec, log: RowLog, rows: Ints, decided: NDArray[Any]) -> NDArray[np.float64]:

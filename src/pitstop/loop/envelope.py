@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,20 +13,32 @@ from pitstop.compliance.packs import Item
 from pitstop.records.spec import LimitsSection
 
 PACK = "limits"
+SHOWN_SEGMENTS = 3
 
 
 @dataclass(frozen=True)
 class ProposedChange:
-    """What a release would change: `changed` is the share of rows decided otherwise than by the champion."""
+    """What a release would change: `changed` is the share of rows decided otherwise than by the champion.
+
+    `worse` are the segments in which it is proven worse, `unproven` those in which nothing is proven yet, in words.
+    """
 
     recipe: str
     rows: int
     champion_rows: int
     changed: float
+    worse: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ProposedChange:
+        """Return what `to_json` described."""
+        told = {name: tuple(content.get(name, ())) for name in ("worse", "unproven")}
+        return cls(**{**content, **told})
 
 
 def outside(limits: LimitsSection, change: ProposedChange) -> tuple[tuple[str, str], ...]:
@@ -50,14 +62,23 @@ def outside(limits: LimitsSection, change: ProposedChange) -> tuple[tuple[str, s
                 f"it has {change.rows:,} training rows, agreed are {limits.least_rows * change.champion_rows:,.0f}",
             )
         )
+    if limits.segments != "recorded" and change.worse:
+        found.append(("segments", f"it is proven worse where {_listed(change.worse)}"))
+    elif limits.segments == "proven" and change.unproven:
+        found.append(("segments", f"it is not proven to be no worse where {_listed(change.unproven)}"))
     return tuple(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and in {len(names) - SHOWN_SEGMENTS} more segments" if len(names) > SHOWN_SEGMENTS else ""
+    return " or ".join(names[:SHOWN_SEGMENTS]) + more
 
 
 def with_limits(verdict: Verdict, limits: LimitsSection, change: ProposedChange | None, facts: Facts) -> Verdict:
     """Return the verdict of the packs with what the envelope objects to, and who approved it.
 
     An approval counts for the model that it was given for, where the person holds the role and made nothing of it; so
-    does a release that such a person orders at this instant, and an override of the very limit.
+    does a release of it that such a person orders, and an override of the very limit.
     """
     if change is None:
         return verdict
@@ -85,15 +106,19 @@ def with_limits(verdict: Verdict, limits: LimitsSection, change: ProposedChange 
 
 
 def _approvals(facts: Facts, role: str) -> tuple[Artifact, ...]:
+    """Return who lets it pass. Where nobody is named for the role, whoever orders a release answers for it."""
     people = facts.people
+    named = people.approvers if role == "approver" else people.risk_officers
     given = [item for item in facts.of("approval") if item.content["challenger"] == facts.candidate]
     given += [
         item
         for item in facts.of("order")
-        if item.at == facts.now and item.content["action"] == "release" and item.content.get("model") == facts.candidate
+        if item.content["action"] == "release" and item.content.get("model") == facts.candidate
     ]
     return tuple(
-        item for item in given if people.holds(item.content["by"], role) and not people.is_author(item.content["by"])
+        item
+        for item in given
+        if (people.holds(item.content["by"], role) or not named) and not people.is_author(item.content["by"])
     )
 
 

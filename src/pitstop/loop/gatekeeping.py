@@ -11,7 +11,7 @@ from pitstop.compliance.facts import Artifact, Facts
 from pitstop.compliance.gate import Verdict, judge
 from pitstop.compliance.packs import Pack, load_packs
 from pitstop.journal.verification import Verification
-from pitstop.loop.envelope import ProposedChange, with_limits
+from pitstop.loop.envelope import ProposedChange, outside, with_limits
 from pitstop.loop.kept import Kept
 from pitstop.loop.recalling import KINDS, logged_windows, recall
 from pitstop.records.identity import artifact_id
@@ -53,7 +53,7 @@ class Held:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return what `to_state` described."""
         change = state.get("change")
-        proposed = ProposedChange(**change) if change else None
+        proposed = ProposedChange.from_json(change) if change else None
         return cls(**{**state, "caused_by": tuple(state["caused_by"]), "change": proposed})
 
 
@@ -106,6 +106,8 @@ class Gatekeeper:
 
     def judge(self, candidate: str, as_of: int, kept: Sequence[Kept], change: ProposedChange | None = None) -> Verdict:
         """Return what stands in the way of a release, by what is on record at `as_of` and by `kept`."""
+        if not self.binds and (change is None or not outside(self._spec.limits, change)):
+            return Verdict()
         facts = self._facts(candidate, as_of, kept)
         return with_limits(judge(self.packs, facts), self._spec.limits, change, facts)
 

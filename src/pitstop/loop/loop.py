@@ -90,7 +90,7 @@ class Loop:
         first_period = self.calendar.period_at(start)
         lead = first_period - self.calendar.period_at(self.calendar.window_start(first_data))
         self.gate = gate
-        self.upkeep = ElsewhereUpkeep(spec, self.log, models, first_period, lead, gate if gate and gate.binds else None)
+        self.upkeep = ElsewhereUpkeep(spec, self.log, models, first_period, lead, gate)
         self.books = Books(spec, self.log)
         self.layout: Layout | None = None
         self.baseline: Baseline | None = None
@@ -121,7 +121,7 @@ class Loop:
             kept += self._open_period(window, opening)
         if window >= self.start:
             kept += self.books.announced(opening)
-        batch = self._take_rows(window, rows)
+        batch = self._take_rows(window, rows, kept)
         late, corrected = self._take_labels(labels)
         digests = (rows_digest(rows), rows_digest(labels))
         self.chain = hashlib.sha256("|".join((self.chain, *digests)).encode()).hexdigest()
@@ -270,21 +270,20 @@ class Loop:
         log.judged.values[rows] = decided
         return rows, Predictions(scores, decided)
 
-    def _take_rows(self, window: int, rows: pa.Table) -> Ints:
-        """Score the rows with the champion and log them."""
+    def _take_rows(self, window: int, rows: pa.Table, kept: list[Kept]) -> Ints:
+        """Score the rows with the champion, a share with a canary, and log them."""
         if window < self.start and self.models is not None:
             return self.log.append(rows)
-        found = self._predict_new(rows)
+        found = self._predict_new(rows, self.calendar.window_start(window), kept)
         batch = self.log.append(rows, found.scores, found.decided)
         if self.models is None:
             self.log.fresh_score.values[batch] = found.scores
             self.log.fresh_class.values[batch] = found.decided
         return batch
 
-    def _predict_new(self, rows: pa.Table) -> Predictions:
+    def _predict_new(self, rows: pa.Table, as_of: int, kept: list[Kept]) -> Predictions:
         if self.models is not None:
-            champion = self.upkeep.candidates[self.upkeep.champion]
-            return self.models.predict(champion.id, rows)
+            return self.upkeep.serve(rows, as_of, kept)
         scores = np.full(rows.num_rows, np.nan)
         if "@score" in rows.column_names:
             scores = np.asarray(rows["@score"].to_numpy(), dtype=np.float64)
@@ -326,7 +325,7 @@ class Loop:
         scores, decided = self.log.served_score.values[rows], self.log.served_class.values[rows]
         champion = self.upkeep.timeline.champion
         if self.models is not None and champion is not None:
-            others = self.log.at[rows] < champion.at
+            others = (self.log.at[rows] < champion.at) | self.upkeep.by_canary(rows)
             if others.any():
                 asked = self.models.predict(champion.model, self.log.features(rows[others]))
                 scores[others], decided[others] = asked.scores, asked.decided

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pitstop.errors import ReleaseError, TrainingError
+from pitstop.loop.contesting import Change
 from pitstop.loop.kept import Kept, keep_failure
-from pitstop.loop.upkeep import Change, Upkeep
+from pitstop.loop.upkeep import Upkeep
 from pitstop.records.identity import artifact_id
 from pitstop.releases import Release
 
@@ -68,7 +69,7 @@ class OrderedUpkeep(Upkeep):
             released = self._admit(number, as_of, (name,), f"released by {why}", kept)
         else:
             number = self._number(self._shadowed(order.version))
-            self._retire_shadow(number, as_of, (name,), f"retired by {why}")
+            self._retire_waiting(number, as_of, (name,), f"retired by {why}")
             self.duels = tuple(duel for duel in self.duels if duel.other != number)
             if self.held is not None and self.held.number == number:
                 self._withdraw(as_of, (name,), f"retired by {why}", kept)
@@ -93,6 +94,13 @@ class OrderedUpkeep(Upkeep):
     def _retrain(self, order: Order, as_of: int, chain: str, kept: list[Kept]) -> None:
         """Fit a model on the labels known now and put it in shadow; a fit that fails changes nothing."""
         now = self.calendar.period_at(as_of) - self.first_period
+        canary = self.timeline.canary
+        if canary is not None:
+            msg = (
+                f"v{canary.version} serves a share of the rows, and a newer challenger would take its place; release "
+                "or retire it, or wait until its canary is over"
+            )
+            raise ReleaseError(msg)
         in_use = {self.champion, *(duel.other for duel in self.duels), *([self.held.number] if self.held else ())}
         if now in in_use:
             known = {release.model: release for release in self.timeline.releases}[self.candidates[now].id]
@@ -121,14 +129,14 @@ class OrderedUpkeep(Upkeep):
         self._shadow(now, as_of, (ordered,), f"asked for by {order.by.strip()}: {order.reason.strip()}")
 
     def _shadowed(self, version: int | None) -> Release:
-        waiting = [item for item in self.timeline.versions.values() if item.stage == "shadow"]
+        waiting = [item for item in self.timeline.versions.values() if item.stage in ("shadow", "canary")]
         for item in waiting:
             if item.version == version or (version is None and len(waiting) == 1):
                 return item
         names = ", ".join(f"v{item.version}" for item in waiting) or "none"
-        asked = f"v{version} is not in shadow" if version is not None else "name a version"
+        asked = f"v{version} is not in shadow or canary" if version is not None else "name a version"
         msg = (
-            f"{asked}; in shadow: {names}. `pitstop challenger` shows them, `pitstop retrain` makes one, "
+            f"{asked}; waiting: {names}. `pitstop challenger` shows them, `pitstop retrain` makes one, "
             "`pitstop rollback` goes back to a version that served"
         )
         raise ReleaseError(msg)

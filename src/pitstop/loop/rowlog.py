@@ -218,6 +218,17 @@ class RowLog:
         """Return a column of features: float64 (NaN: missing), or codes of categories (-1: missing)."""
         return self._numeric[name].values if name in self._numeric else self._codes[name].values
 
+    def told(self, name: str, ordinals: Ints) -> tuple[list[str], Ints]:
+        """Return the distinct values of a column in rows as text, and for each row the place of its own (-1: none)."""
+        values = self.values(name)[ordinals]
+        missing = np.isnan(values) if name in self._numeric else values < 0
+        kinds, inverse = np.unique(values, return_inverse=True)
+        places = np.where(missing, -1, inverse).astype(np.int64)
+        if name in self._numeric:
+            return [f"{kind:g}" for kind in kinds], places
+        words = list(self._words[name])
+        return [words[kind] if kind >= 0 else "" for kind in kinds], places
+
     def predicted_between(self, start: int, end: int) -> Ints:
         """Return the ordinals of the rows predicted from instant `start` to before `end`; rows are logged in order."""
         first, last = np.searchsorted(self.at, [start, end])

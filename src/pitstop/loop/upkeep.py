@@ -9,23 +9,25 @@ the model, a release that they object to is held up: the champion stays, and the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.errors import TrainingError
-from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, row_losses
+from pitstop.loop.contesting import Change, Contesting
+from pitstop.loop.duels import Duel, difference_bound, row_losses
 from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision, keep_failure
-from pitstop.loop.models import Models, Predictions
+from pitstop.loop.models import Models
 from pitstop.loop.quarantine import Break
-from pitstop.loop.releasing import SHADOW_PERIODS, Releasing
 from pitstop.loop.rowlog import RowLog
+from pitstop.loop.segmenting import bet_on_segments
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
+from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.base import Costs, Decision, History
 from pitstop.strategy.matrix import LossMatrix
@@ -35,20 +37,11 @@ from pitstop.strategy.restraint import Restraint, held_back
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Change:
-    """What a stage did: artifacts, and whether another model serves from now on."""
-
-    kept: tuple[Kept, ...]
-    released: bool = False
-    decisions: tuple[Decision, ...] = ()
-
-
 def _serves(release: Release) -> bool:
     return release.stage == "champion"
 
 
-class Upkeep(Releasing):
+class Upkeep(Contesting):
     """What is decided about the candidates of a model, and which of them serves."""
 
     def __init__(
@@ -131,6 +124,9 @@ class Upkeep(Releasing):
             scale = difference_bound(self.spec, self.log, late, found[self.champion], found[fresh])
             test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
             self.recipe_test = test.updated(gap, scale)
+            segments = self.recipe_segments or self._open_segments(start)
+            both = found[self.champion], found[fresh]
+            self.recipe_segments = bet_on_segments(self.spec, self.log, segments, late, *both)
 
     def _fitted_by(self, start: int) -> list[int]:
         """Return the candidates that can judge a period which starts at `start`, oldest first.
@@ -181,6 +177,9 @@ class Upkeep(Releasing):
         limits = self._restraint
         since = now - self.released_at[-1] if self.released_at else None
         broken = [item.why_not(self.calendar) for item in self.breaks if item.standing]
+        canary = self.timeline.canary
+        if canary is not None:
+            broken.append(f"v{canary.version} serves a share of the rows, and becomes the champion or is stopped first")
         why = limits.why_not(since, self._spent(as_of), costs.release + costs.fit)
         return held_back(decision, broken[0] if broken else why)
 
@@ -219,78 +218,26 @@ class Upkeep(Releasing):
                 champion=champion.id,
                 challenger=self.candidates[tested].id,
                 caused_by=(decision.id, candidate.id),
+                segments=self.recipe_segments.to_json() if self.recipe_segments else None,
             )
             kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
             agreed = self._agreement(now, tested, as_of, kept)
             if now not in self.candidates:
                 return Change((*kept, *self._releases(before)))
-            if 1.0 - agreed <= self.spec.policy.agreement:
+            doubt = self._segment_doubt(self.recipe_segments)
+            if 1.0 - agreed > self.spec.policy.agreement:
+                why = f"in shadow: its recipe is proven, but it decides only {agreed:.1%} of rows like the tested model"
+            elif doubt:
+                why = f"in shadow: its recipe is proven over all rows, but {doubt}"
+            else:
                 why = (
                     f"recipe proven on {test.rows:,} unseen rows; "
                     f"the refit decides {agreed:.1%} of rows like the tested model"
                 )
                 released = self._admit(now, as_of, (decision.id, proof.id), why, kept)
                 return Change((*kept, *self._releases(before)), released=released)
-            why = f"in shadow: its recipe is proven, but it decides only {agreed:.1%} of rows like the tested model"
         self._shadow(now, as_of, (decision.id,), why)
         return Change((*kept, *self._releases(before)))
-
-    # Labels that arrive within a period.
-
-    def compare(self, window: int, as_of: int, late: Ints, champion: Predictions) -> Change:
-        """Update the running tests with the rows whose labels arrived in a window; act where one is decided."""
-        if self.models is None:
-            return Change(())
-        before = len(self.timeline.releases)
-        kept: list[Kept] = []
-        released = self._fight(window, as_of, late, champion, kept) or self._ask_again(as_of, kept)
-        return Change((*kept, *self._releases(before)), released=released)
-
-    def _fight(self, window: int, as_of: int, late: Ints, champion: Predictions, kept: list[Kept]) -> bool:
-        """Update the running tests; return whether another model serves from now on."""
-        if not self.duels or self.models is None:
-            return False
-        released = False
-        rows = self.log.features(late)
-        standing = []
-        now = self.calendar.period_at(self.calendar.window_start(window)) - self.first_period
-        served = self.candidates[self.champion].id
-        own = row_losses(self.spec, self.log, late, champion.decided)
-        for duel in self.duels:
-            other = self.candidates[duel.other]
-            test = duel.test
-            if len(late):
-                theirs = self._hear([duel.other], rows, as_of, kept).get(duel.other)
-                if theirs is None:
-                    continue
-                scale = difference_bound(self.spec, self.log, late, champion, theirs)
-                test = test.updated(own - row_losses(self.spec, self.log, late, theirs.decided), scale)
-            fought = duel.windows + int(len(late) > 0)
-            over = now - duel.opened >= SHADOW_PERIODS
-            if fought < LEAST_WINDOWS or (test.verdict == "undecided" and not over):
-                standing.append(replace(duel, test=test, windows=fought))
-                continue
-            proof = Comparison.of(
-                test, at=as_of, champion=served, challenger=other.id, caused_by=(self.timeline.releases[-1].id,)
-            )
-            kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
-            if test.verdict == "better" and not released:
-                released = self._act(duel, as_of, proof, kept)
-            elif duel.kind == "shadow":
-                self._retire_shadow(duel.other, as_of, (proof.id,), proof.sentence)
-        if not released:
-            self.duels = tuple(standing)
-        return released
-
-    def _act(self, duel: Duel, as_of: int, proof: Comparison, kept: list[Kept]) -> bool:
-        if duel.kind == "shadow":
-            return self._admit(duel.other, as_of, (proof.id,), f"proven in shadow on {proof.rows:,} rows", kept)
-        self._go_back(
-            as_of, (proof.id,), f"proven worse on {proof.rows:,} rows; the model before it serves again", kept
-        )
-        return True
-
-    # Pieces.
 
     # State.
 
@@ -306,6 +253,7 @@ class Upkeep(Releasing):
             "champion": self.champion,
             "released_at": list(self.released_at),
             "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
+            "recipe_segments": None if self.recipe_segments is None else self.recipe_segments.to_state(),
             "duels": [duel.to_state() for duel in self.duels],
             "breaks": [item.to_state() for item in self.breaks],
             "held": None if self.held is None else self.held.to_state(),
@@ -326,6 +274,8 @@ class Upkeep(Releasing):
         self.released_at = tuple(state["released_at"])
         test = state["recipe_test"]
         self.recipe_test = None if test is None else PairedTest.from_state(test)
+        segments = state.get("recipe_segments")
+        self.recipe_segments = None if segments is None else SegmentTests.from_state(segments)
         self.duels = tuple(Duel.from_state(item) for item in state["duels"])
         self.breaks = tuple(Break.from_state(item) for item in state.get("breaks", ()))
         self.held = Held.from_state(state["held"]) if state.get("held") else None

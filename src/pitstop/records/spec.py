@@ -16,7 +16,31 @@ from pitstop.errors import SpecError
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
 from pitstop.records.elsewhere import ElsewhereSection
 from pitstop.records.identity import artifact_id
+from pitstop.records.release_sections import CanarySection, LimitsSection, RulesSection, ServingSection
 from pitstop.records.sections import built, given
+
+__all__ = [
+    "AlarmsSection",
+    "CanarySection",
+    "ColumnsSection",
+    "CostsSection",
+    "DecisionSection",
+    "LimitsSection",
+    "ModelSection",
+    "ModelSpec",
+    "Outcome",
+    "PolicySection",
+    "ReplaySection",
+    "RulesSection",
+    "ServingSection",
+    "Task",
+    "TimeSection",
+    "TrainerSection",
+    "ValueSection",
+    "load_spec",
+    "parse_spec",
+    "spec_of",
+]
 
 Task = Literal["binary", "multiclass", "regression"]
 # Settings that came after the first homes were made, with their defaults: unused, they leave the id alone.
@@ -173,98 +197,6 @@ class PolicySection:
 
 
 @dataclass(frozen=True)
-class ServingSection:
-    """`[serving]`: where `pitstop run` publishes the champion. A replay publishes nothing.
-
-    `folder` gets the model's file and a `champion.json`; `command` is an argv list that reads these facts from its
-    standard input; `webhook` is a URL that they are posted to, signed with the secret in the environment variable
-    `webhook_secret`; `mlflow` is the address of a tracking server whose registered model gets a version and
-    `mlflow_alias`; `kserve` is a file for an InferenceService, whose model lies under `kserve_storage`; `targets` names
-    installed ones. Paths are relative to this file. No part of the specification's id: where a model serves changes
-    nothing of what is found out about it.
-    """
-
-    folder: str = ""
-    command: tuple[str, ...] = ()
-    webhook: str = ""
-    webhook_secret: str = "PITSTOP_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
-    mlflow: str = ""
-    mlflow_alias: str = "champion"
-    kserve: str = ""
-    kserve_storage: str = ""
-    kserve_format: str = "pitstop"
-    kserve_canary: int = 100
-    targets: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse addresses that are none, and a share that is none."""
-        for name in ("webhook", "mlflow"):
-            address = getattr(self, name)
-            if address and not address.startswith(("http://", "https://")):
-                msg = f"[serving] {name} is {address!r}; expected an address that begins with http:// or https://"
-                raise SpecError(msg)
-        if self.kserve and not self.kserve_storage:
-            msg = (
-                "[serving] kserve names a file and kserve_storage no place that a cluster finds the models in; name it"
-            )
-            raise SpecError(msg)
-        if not 1 <= self.kserve_canary <= 100:
-            msg = f"[serving] kserve_canary is {self.kserve_canary}; expected a percentage of the traffic from 1 to 100"
-            raise SpecError(msg)
-
-
-@dataclass(frozen=True)
-class RulesSection:
-    """`[rules]`: which policy packs bind this model, and who may say what about it.
-
-    `packs` are built-in names or paths of `.toml` files beside this one. An open item that gates holds up every release
-    that would replace a model. `authors` made the model and approve nothing of it; `approvers` may approve a release;
-    `risk_officers` may override an open item with a reason. Empty: no pack binds. No part of the specification's id, so
-    that rules can change while a model lives: each change is an entry in the journal.
-    """
-
-    packs: tuple[str, ...] = ()
-    authors: tuple[str, ...] = ()
-    approvers: tuple[str, ...] = ()
-    risk_officers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LimitsSection:
-    """`[limits]`: what may happen by itself, and what needs a person. No part of the specification's id, as `[rules]`.
-
-    A release is inside the agreed envelope of change where `automatic` is true, its recipe is among `recipes` (empty:
-    any), it decides at most a share `most_changed` of the last period's labelled rows otherwise than the champion (a
-    regression: predicts further apart than the mean absolute error), and it has at least a share `least_rows` of the
-    champion's training rows. Outside, it waits until somebody who holds the role `approval` approves it. For
-    `cool_down` periods after a release the policy releases nothing. `budget_per_month`, in currency, bounds what
-    releases and fits cost in any month (30 days; 30 windows of rows); -1 is no bound.
-    """
-
-    automatic: bool = True
-    recipes: tuple[str, ...] = ()
-    most_changed: float = 1.0
-    least_rows: float = 0.0
-    approval: Literal["approver", "risk_officer"] = "approver"
-    cool_down: int = 0
-    budget_per_month: float = -1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is no share and no number of periods."""
-        if not (0.0 <= self.most_changed <= 1.0 and self.least_rows >= 0.0 and self.cool_down >= 0):
-            msg = (
-                f"[limits] has most_changed {self.most_changed}, least_rows {self.least_rows} and cool_down "
-                f"{self.cool_down}; expected a share from 0 to 1, a share and a number of periods from 0"
-            )
-            raise SpecError(msg)
-
-    @property
-    def envelope(self) -> tuple[bool, tuple[str, ...], float, float]:
-        """What a release is held against before it is made."""
-        return self.automatic, self.recipes, self.most_changed, self.least_rows
-
-
-@dataclass(frozen=True)
 class ReplaySection:
     """`[replay]`: when the first model is fitted. Empty: after three periods, or a tenth of all, whichever is later."""
 
@@ -284,10 +216,11 @@ class ModelSpec:
     alarms: AlarmsSection = AlarmsSection()
     trainer: TrainerSection = field(default_factory=TrainerSection)
     policy: PolicySection = PolicySection()
-    serving: ServingSection = ServingSection()
+    serving: ServingSection = field(default_factory=ServingSection)
     elsewhere: ElsewhereSection = field(default_factory=ElsewhereSection)
-    rules: RulesSection = RulesSection()
-    limits: LimitsSection = LimitsSection()
+    rules: RulesSection = field(default_factory=RulesSection)
+    limits: LimitsSection = field(default_factory=LimitsSection)
+    canary: CanarySection = field(default_factory=CanarySection)
     replay: ReplaySection = ReplaySection()
 
     def __post_init__(self) -> None:
@@ -323,10 +256,13 @@ class ModelSpec:
         if any(not price >= 0 for price in asdict(self.costs).values()):
             msg = "[costs] must not be negative; a cost is what is paid"
             raise SpecError(msg)
-        self._check_approval()
+        self._check_releases()
         _ = self.calendar
 
-    def _check_approval(self) -> None:
+    def _check_releases(self) -> None:
+        if self.canary.share and not self.columns.id:
+            msg = "[canary] chooses rows by their id, and [columns] names none; add id = ..."
+            raise SpecError(msg)
         role = self.limits.approval
         people = self.rules.approvers if role == "approver" else self.rules.risk_officers
         if self.limits.envelope != LimitsSection().envelope and not people:
@@ -365,6 +301,8 @@ class ModelSpec:
         for section, name, default in _SINCE_FIRST:
             if everything[section][name] == default:
                 del everything[section][name]
+        if self.canary == CanarySection():
+            del everything["canary"]
         return everything
 
     @property

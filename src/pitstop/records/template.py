@@ -36,6 +36,7 @@ def template(spec: ModelSpec, guesses: Sequence[Guess] = (), warnings: Sequence[
         _serving(spec),
         _rules(spec),
         _limits(spec),
+        _canary(spec),
         _replay(spec),
     )
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -240,11 +241,30 @@ def _limits(spec: ModelSpec) -> list[str]:
         f"recipes = {_texts(limits.recipes)}",
         f"most_changed = {limits.most_changed!r}",
         f"least_rows = {limits.least_rows!r}",
+        "# What is asked of a release in each segment and protected group with rows enough: that it is not proven",
+        "# worse (not_worse), that it is proven no worse (proven), or nothing (recorded). Worse is by more than this",
+        "# share of what a row has lost lately.",
+        f"segments = {_text(limits.segments)}",
+        f"segment_margin = {limits.segment_margin!r}",
         f"approval = {_text(limits.approval)}",
         "# Periods after a release in which the policy releases nothing; what releases and fits may cost in a month,",
         "# in the currency of [value] (-1: no bound).",
         f"cool_down = {limits.cool_down}",
         f"budget_per_month = {limits.budget_per_month!r}",
+    ]
+
+
+def _canary(spec: ModelSpec) -> list[str]:
+    canary = spec.canary
+    return [
+        "[canary]",
+        "# The share of rows that a proven challenger serves before it is the champion (0: it serves all at once);",
+        "# for how many windows with labels, and labelled rows, at least; and by which share of what a row has lost",
+        "# lately it may be worse than the champion there before it is stopped.",
+        f"share = {canary.share!r}",
+        f"windows = {canary.windows}",
+        f"least_rows = {canary.least_rows}",
+        f"margin = {canary.margin!r}",
     ]
 
 

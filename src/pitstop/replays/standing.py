@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pitstop.errors import ReleaseError
 from pitstop.loop.duels import LEAST_WINDOWS, Duel
-from pitstop.records.calendar import Calendar
+from pitstop.records.spec import CanarySection, ModelSpec, spec_of
 from pitstop.releases import Release, ReleaseTimeline
-from pitstop.retraining.comparison import PairedTest
 from pitstop.store.home import Home
+
+
+@dataclass(frozen=True)
+class CanaryProgress:
+    """How far a canary is: `windows` with labels of the `least_windows` that it has to last, and so with rows.
+
+    `share` of all rows is its own; `margin` is how much worse a row, in currency, it may be before it is stopped;
+    `left` about how many more windows it takes at today's traffic (None: before the first label).
+    """
+
+    share: float
+    windows: int
+    least_windows: int
+    rows: int
+    least_rows: int
+    margin: float
+    left: int | None
 
 
 @dataclass(frozen=True)
 class Running:
     """One running comparison of the champion with `version`, in the losses of the same rows.
 
-    `kind`: shadow (it enters when it is better) or rollback (it returns when it is). `gain` is the mean saving in
+    `kind`: shadow (it enters when it is better), canary (it serves a share of the rows, and is stopped when it is worse
+    on them) or rollback (it returns when it is). `gain` is the mean saving in
     currency a row, `low` to `high` its confidence sequence; NaN is None. `needed` is about how many more rows a verdict
-    takes, None where no end is in sight.
+    takes, None where no end is in sight. `segments` says how it compares in each (`SegmentTests.to_json`), None where
+    none is compared. `canary` says how far the canary is, None for the other kinds.
     """
 
     version: str
@@ -32,6 +52,8 @@ class Running:
     high: float
     needed: int | None
     sentence: str
+    segments: Mapping[str, Any] | None = None
+    canary: CanaryProgress | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +77,8 @@ def standing_of(home: Path | str, model: str) -> Standing:
             msg = f"{home} has no release of {model!r} (models: {known}); run `pitstop run` until its start"
             raise ReleaseError(msg)
         refusals = kept.artifacts("refusal", model)
-    state, spec = saved.values["upkeep"], specs[-1].content
-    calendar = Calendar(spec["time"]["window"], spec["time"]["period"])
+    state, spec = saved.values["upkeep"], spec_of(specs[-1].content)
+    calendar = spec.calendar
     timeline = ReleaseTimeline(tuple(Release.from_json(item) for item in state["releases"]))
     champion = timeline.champion
     if champion is None:
@@ -71,16 +93,17 @@ def standing_of(home: Path | str, model: str) -> Standing:
         champion=f"v{champion.version}",
         since=calendar.name_instant(champion.at),
         reason=champion.reason,
-        tests=tuple(running(duel, names[duel.other], spec["value"]["currency"]) for duel in duels),
+        tests=tuple(running(duel, names[duel.other], spec) for duel in duels),
         held=refusals[-1].content["sentence"] if held and refusals else "",
     )
 
 
-def running(duel: Duel, version: str, currency: str) -> Running:
-    """Return how the comparison of the champion with `version` stands; amounts are in `currency`."""
+def running(duel: Duel, version: str, spec: ModelSpec) -> Running:
+    """Return how the comparison of the champion with `version` stands; amounts are in the currency of `spec`."""
     test = duel.test
     low, high = test.interval
     needed = test.rows_needed()
+    canary = _progress(duel, spec.canary) if duel.kind == "canary" else None
     return Running(
         version=version,
         kind=duel.kind,
@@ -90,17 +113,44 @@ def running(duel: Duel, version: str, currency: str) -> Running:
         low=low,
         high=high,
         needed=needed,
-        sentence=_sentence(duel, test, version, needed, currency),
+        sentence=_sentence(duel, version, needed, spec.value.currency, canary),
+        segments=duel.segments.to_json() if duel.segments is not None and duel.segments.tests else None,
+        canary=canary,
     )
 
 
-def _sentence(duel: Duel, test: PairedTest, version: str, needed: int | None, currency: str) -> str:
-    what = f"{version} scores in shadow" if duel.kind == "shadow" else f"{version} would come back if it proved better"
+def _progress(duel: Duel, section: CanarySection) -> CanaryProgress:
+    rows, windows = duel.test.rows, duel.windows
+    left = None
+    if windows:
+        rows_left = max(section.least_rows - rows, 0)
+        left = max(section.windows - windows, math.ceil(rows_left / (rows / windows)), 0)
+    return CanaryProgress(section.share, windows, section.windows, rows, section.least_rows, duel.test.margin, left)
+
+
+_WHAT = {
+    "shadow": "{version} scores in shadow",
+    "rollback": "{version} would come back if it proved better",
+    "canary": "{version} serves {share:.0%} of the rows",
+}
+
+
+def _sentence(duel: Duel, version: str, needed: int | None, currency: str, canary: CanaryProgress | None) -> str:
+    test = duel.test
+    what = _WHAT[duel.kind].format(version=version, share=canary.share if canary else 0.0)
     if not test.rows:
         return f"{what}: no label has come yet."
     gained = f"{test.mean:+.3g} {currency} a row on {test.rows:,} labelled rows"
+    if canary is not None:
+        more = "it becomes the champion next" if not canary.left else f"undecided: about {canary.left:,} more windows"
+        return (
+            f"{what}: {gained} of its own, where {canary.margin:.3g} worse would stop it; window {canary.windows} of "
+            f"{canary.least_windows}, {more}."
+        )
     if test.verdict != "undecided":
         left = max(LEAST_WINDOWS - duel.windows, 0)
+        if not left and test.verdict == "better" and duel.segments is not None:
+            return f"{what}: {gained}; better, and {len(duel.segments.undecided)} segments are undecided yet."
         return f"{what}: {gained}; {test.verdict}, to be acted on after {left} more windows with labels."
     if needed is None:
         return f"{what}: {gained}; undecided, and no end in sight."

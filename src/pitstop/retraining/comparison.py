@@ -189,7 +189,8 @@ class Comparison:
     """The verdict on a challenger at an instant, as an artifact.
 
     `evidence` is the log wealth of "better", `mean_difference` with `low` and `high` the saving in currency a row,
-    over `rows` rows; `needed` about how many more rows a verdict takes (None: no end in sight).
+    over `rows` rows; `needed` about how many more rows a verdict takes (None: no end in sight). `segments` says how the
+    challenger compares in each segment (see `SegmentTests.to_json`), None where none was compared.
     """
 
     id: str
@@ -204,10 +205,18 @@ class Comparison:
     rows: int
     needed: int | None
     caused_by: tuple[str, ...]
+    segments: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
-        cls, test: PairedTest, *, at: int, champion: str, challenger: str, caused_by: Sequence[str] = ()
+        cls,
+        test: PairedTest,
+        *,
+        at: int,
+        champion: str,
+        challenger: str,
+        caused_by: Sequence[str] = (),
+        segments: Mapping[str, Any] | None = None,
     ) -> Comparison:
         """Return the comparison that a test's state means."""
         low, high = test.interval
@@ -224,9 +233,12 @@ class Comparison:
             test.rows,
             test.rows_needed(),
             tuple(caused_by),
+            segments,
         )
-        # The counts and ends that follow from rounding-sensitive searches stay out of the id.
-        content = {key: value for key, value in draft.to_json().items() if key not in ("id", "low", "high", "needed")}
+        # The counts and ends that follow from rounding-sensitive searches stay out of the id; so do the segments, whose
+        # rows are those of the test.
+        apart = ("id", "low", "high", "needed", "segments")
+        content = {key: value for key, value in draft.to_json().items() if key not in apart}
         return replace(draft, id=artifact_id("comparison", content))
 
     @property
@@ -253,6 +265,7 @@ class Comparison:
             "rows": self.rows,
             "needed": self.needed,
             "caused_by": list(self.caused_by),
+            **({} if self.segments is None else {"segments": dict(self.segments)}),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -144,6 +144,8 @@ def challengers(call: Call) -> shapes.Standing:
             _finite(item.high),
             item.needed,
             item.sentence,
+            None if item.segments is None else msgspec.convert(item.segments, shapes.Segments),
+            None if item.canary is None else shapes.Canary(**asdict(item.canary)),
         )
         for item in found.tests
     ]

@@ -55,8 +55,48 @@ class Artifact(msgspec.Struct, frozen=True):
     content: dict[str, Any]
 
 
+class Segment(msgspec.Struct, frozen=True):
+    """How a challenger compares where `column` is `value`; `gain` in currency a row, null before the first label."""
+
+    column: str
+    value: str
+    verdict: str
+    rows: int
+    gain: float | None
+    low: float | None
+    high: float | None
+    needed: int | None
+
+
+class Segments(msgspec.Struct, frozen=True):
+    """How a challenger compares by segment. `alpha` is shared among all; `margin`, in currency a row, is accepted.
+
+    `left_out` counts segments with too few rows to be compared.
+    """
+
+    alpha: float
+    margin: float
+    left_out: int
+    standings: list[Segment]
+
+
+class Canary(msgspec.Struct, frozen=True):
+    """How far a canary is: windows and labelled rows of its share, and how many it needs; `left` more windows about."""
+
+    share: float
+    windows: int
+    least_windows: int
+    rows: int
+    least_rows: int
+    margin: float
+    left: int | None
+
+
 class Test(msgspec.Struct, frozen=True):
-    """A running comparison with the champion; `gain` in currency a row, null before the first label."""
+    """A running comparison with the champion; `gain` in currency a row, null before the first label.
+
+    `kind` is shadow, canary or rollback. `segments` is null where none is compared, `canary` for the other kinds.
+    """
 
     version: str
     kind: str
@@ -67,6 +107,8 @@ class Test(msgspec.Struct, frozen=True):
     high: float | None
     needed: int | None
     sentence: str
+    segments: Segments | None
+    canary: Canary | None
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -48,10 +48,11 @@ def charts(site: Site, request: Request, model: str, name: str) -> Iterator[Pict
         yield incident_figures.shares(document)
         yield from incident_figures.sides(document)
         return
-    if name in ("weighing", "policies"):
+    if name in ("weighing", "policies", "compared-segments"):
         document = site.document(model, "releases")
         yield figures.weighing(document, site.document(model, "model")["marks"])
         yield figures.policies(document)
+        yield figures.compared_segments(document)
         return
     document = site.document(model, "model")
     if name.startswith("performance-"):

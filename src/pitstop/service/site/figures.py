@@ -9,6 +9,7 @@ from pitstop.report import formats
 from pitstop.report.bars import RankedRow, ranked_bars
 from pitstop.report.charts import HALF, NARROW, PAGE, WIDE
 from pitstop.report.document import line_legend, swatch_legend
+from pitstop.report.interval_rows import IntervalRow, interval_rows
 from pitstop.report.lines import Line, LineChart, line_chart
 from pitstop.report.markup import joined
 from pitstop.report.pictured import Pictured
@@ -181,6 +182,79 @@ def policies(document: Document) -> Pictured | None:
         columns=(Column("policy", numeric=False), Column(f"cost, {currency}"), Column("releases")),
         texts=[(item["name"], formats.money(item["cost"]), str(item["releases"])) for item in found],
         values=[(item["name"], item["cost"], item["releases"]) for item in found],
+    )
+
+
+SEGMENT_SIGNS = {"worse": "never", "no worse": "realised", "undecided": "estimated"}
+
+
+def compared_segments(document: Document) -> Pictured | None:
+    """Return how the challenger compares in each segment: of the running test, else of the newest comparison.
+
+    None where no segment was ever compared.
+    """
+    running = [(item["version"], "", item["segments"]) for item in document["tests"] if item["segments"]]
+    over = [(item["challenger"], item["when"], item["segments"]) for item in document["comparisons"]]
+    found = next((item for item in (*running, *over) if item[2] and item[2]["standings"]), None)
+    if found is None:
+        return None
+    version, when, segments = found
+    currency, rows = document["currency"], segments["standings"]
+    title = f"{capital(version)} against the champion, by segment" + (f": {when[:10]}" if when else "")
+    signs = [
+        IntervalRow(
+            item["value"],
+            item["gain"],
+            item["low"],
+            item["high"],
+            f"{item['verdict']}, {formats.count(item['rows'])} rows",
+            SEGMENT_SIGNS[item["verdict"]],
+        )
+        for item in rows
+    ]
+    unit = f"saving a row, {currency}"
+    sentence = _segments_sentence(segments, currency)
+    drawings = tuple(
+        interval_rows(title, sentence, signs, frame, limit=-segments["margin"], unit=unit) for frame in (WIDE, NARROW)
+    )
+    heads = ("labelled rows", "saving a row", "low", "high", "rows still needed")
+    keys = ("rows", "gain", "low", "high", "needed")
+    return Pictured(
+        name="compared-segments",
+        title=title,
+        sentence=sentence,
+        drawings=drawings,
+        legend=line_legend([(sign, name) for name, sign in SEGMENT_SIGNS.items()], backup=False),
+        columns=(
+            Column("column", numeric=False),
+            Column("value", numeric=False),
+            Column("verdict", numeric=False),
+            *(Column(head) for head in heads),
+        ),
+        texts=[
+            (
+                item["column"],
+                item["value"],
+                item["verdict"],
+                formats.count(item["rows"]),
+                *(formats.metric(item[key]) for key in ("gain", "low", "high")),
+                formats.MISSING if item["needed"] is None else formats.count(item["needed"]),
+            )
+            for item in rows
+        ],
+        values=[(item["column"], item["value"], item["verdict"], *(item[key] for key in keys)) for item in rows],
+    )
+
+
+def _segments_sentence(segments: Document, currency: str) -> str:
+    rows = segments["standings"]
+    counts = [(sum(item["verdict"] == name for item in rows), name) for name in SEGMENT_SIGNS]
+    told = formats.listed(f"{number} {name}" for number, name in counts if number)
+    few = f"; {formats.plural(segments['left_out'], 'more segment')} had too few rows" if segments["left_out"] else ""
+    return (
+        f"Of {formats.plural(len(rows), 'segment')}: {told}. Worse is by more than "
+        f"{formats.metric(segments['margin'])} {currency} a row (the dashed line); all verdicts together are "
+        f"wrong with probability {formats.percent(segments['alpha'])} at most, each way{few}."
     )
 
 

@@ -114,6 +114,7 @@ def releases_page(site: Site, request: Request) -> HTMLResponse:
             "document": document,
             "weighing": figures.weighing(document, site.document(card["model"], "model")["marks"]),
             "policies": figures.policies(document),
+            "segments": figures.compared_segments(document),
             "earned": {item["id"]: item for item in value["releases"]},
             "can_order": may(request, *MAY_ORDER["retrain"]),
             "can_release": may(request, *MAY_ORDER["release"]),

@@ -17,7 +17,7 @@ Models = frozenset[str] | None
 """Names of models, or None for all of them."""
 SHOWN = 50
 """Rows on one screenful of a list."""
-FORMAT = 1
+FORMAT = 2
 """Raised when what pages ask of a document changes: what an earlier version gathered is then as if it were not there,
 and is gathered again when the service starts."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pitstop.loop.duels import Duel
@@ -28,6 +29,7 @@ def releases(spec: ModelSpec, kept: Kept, state: Mapping[str, Any]) -> dict[str,
     return {
         "currency": spec.value.currency,
         "trains": spec.trains,
+        "canary_share": spec.canary.share,
         "champion": None if champion is None else _release(spec, champion),
         "target": None if target is None else f"v{target.version}",
         "waiting": [
@@ -57,6 +59,7 @@ def releases(spec: ModelSpec, kept: Kept, state: Mapping[str, Any]) -> dict[str,
                 "challenger": names.get(item.content["challenger"], "a candidate of its recipe"),
                 "champion": names.get(item.content["champion"], "a candidate"),
                 **{key: item.content[key] for key in ("rows", "mean_difference", "low", "high", "evidence", "verdict")},
+                "segments": item.content.get("segments"),
             }
             for item in reversed(kept.get("comparison", ()))
         ],
@@ -73,9 +76,10 @@ def tests_of(spec: ModelSpec, names: Mapping[str, str], upkeep: Mapping[str, Any
     found = []
     for item in upkeep.get("duels", ()):
         duel = Duel.from_state(item)
-        stand = running(duel, candidates[duel.other], spec.value.currency)
+        stand = running(duel, candidates[duel.other], spec)
         low, high = (None if abs(end) == float("inf") else end for end in (stand.low, stand.high))
-        found.append({**stand.__dict__, "low": low, "high": high, "windows": duel.windows})
+        more = {"low": low, "high": high, "windows": duel.windows, "margin": duel.test.margin}
+        found.append({**asdict(stand), **more})
     return found
 
 
@@ -91,6 +95,7 @@ def _release(spec: ModelSpec, release: Release) -> dict[str, Any]:
         "reason": release.reason,
         "caused_by": list(release.caused_by),
         "model": release.model,
+        "share": release.share,
     }
 
 
