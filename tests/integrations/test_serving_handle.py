@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pitstop.errors import ReleaseTargetError, SpecError
 from pitstop.integrations.folder_target import FolderTarget
+from pitstop.records.routing import in_share
 from pitstop.records.spec import ModelSpec, parse_spec
-from pitstop.replays.publishing import Publication
+from pitstop.replays.publishing import CanaryPublication, Publication
 from pitstop.serving import Served
 
 SPEC = f"""
@@ -102,3 +105,31 @@ def test_without_a_folder_or_a_model_it_says_so(spec: ModelSpec, tmp_path: Path)
         pass
     with pytest.raises(SpecError, match="names no folder"):
         Served(parse_spec(SPEC.replace('folder = "serving"', "")))
+
+
+def test_a_canary_serves_its_share_by_id_and_its_failure_costs_nothing(spec: ModelSpec, tmp_path: Path) -> None:
+    named = replace(spec, columns=replace(spec.columns, id="id"))
+    ids = [str(number) for number in range(200)]
+    rows = pa.table({"id": pa.array([int(name) for name in ids]), "x": [0.0] * 200})
+    with pytest.raises(ReleaseTargetError), Served(named, tmp_path):
+        pass
+    publish(spec, tmp_path, 1, b"0.25")
+    with Served(named, tmp_path) as served:
+        assert set(served.predict(rows)["score"].to_pylist()) == {0.25}
+        digest = hashlib.sha256(b"0.75").hexdigest()
+        beside = CanaryPublication(2, "release-2", digest, 0.3, b"0.75")
+        champion = Publication("m", 1, "release-1", hashlib.sha256(b"0.25").hexdigest(), "2024-01-01", b"0.25", beside)
+        FolderTarget().publish(champion, named.serving, tmp_path)
+        said = np.array(served.predict(rows)["score"])
+        assert np.array_equal(said == 0.75, in_share(ids, 0.3, "release-2"))
+        assert set(said) == {0.25, 0.75}
+        assert served.facts["canary_version"] == 2
+        assert set(served.predict(rows.drop_columns(["id"]))["score"].to_pylist()) == {0.25}
+        # A canary that is no model: its rows are the champion's, and it is told.
+        broken = replace(beside, content=b"none", digest=hashlib.sha256(b"none").hexdigest())
+        FolderTarget().publish(replace(champion, canary=broken), named.serving, tmp_path)
+        assert set(served.predict(rows)["score"].to_pylist()) == {0.25}
+        assert "the canary v2 gives no answer" in served.problem
+        publish(spec, tmp_path, 2, b"0.75")
+        assert set(served.predict(rows)["score"].to_pylist()) == {0.75}
+        assert served.problem == ""

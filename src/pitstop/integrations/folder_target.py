@@ -66,7 +66,7 @@ def served_from(folder: Path) -> dict[str, str | int | float]:
     """
     try:
         facts: dict[str, str | int | float] = json.loads((folder / CHAMPION).read_text(encoding="utf-8"))
-        digests = [str(facts["digest"])] + [str(facts["canary_digest"])] * ("canary_digest" in facts)
+        digests = [str(facts["digest"]), *(str(facts[name]) for name in ("canary_digest",) if name in facts)]
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{folder / CHAMPION} does not name a model ({error}); delete it and run `pitstop run` again"
         raise ReleaseTargetError(msg) from error
