@@ -29,7 +29,7 @@ def open_segments(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> Segme
 
     The largest are taken. The margin is a share of what a row lost in that time, by whoever served.
     """
-    known = np.flatnonzero((log.label_at >= since) & (log.label_at < as_of))
+    known = np.flatnonzero((log.first_label_at >= since) & (log.first_label_at < as_of))
     counted: list[tuple[int, str, str]] = []
     for column in segment_columns(spec):
         words, inverse = log.told(column, known)
@@ -66,7 +66,7 @@ def recent_loss(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> float:
 
     0 where there is none. Whoever served them: it says what is little, before a comparison begins.
     """
-    rows = np.flatnonzero((log.label_at >= since) & (log.label_at < as_of))
+    rows = np.flatnonzero((log.first_label_at >= since) & (log.first_label_at < as_of))
     decided = log.served_class.values[rows]
     blank = np.isnan if spec.model.task == "regression" else lambda values: values == None  # noqa: E711
     said = ~np.asarray(blank(decided), dtype=np.bool_)
