@@ -70,8 +70,10 @@ def test_an_answer_that_comes_too_late_between_two_looks_is_none(
 @pytest.mark.slow
 @pytest.mark.parametrize("law", trainer_laws.LAWS, ids=NAMES.get)
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", ["gradient_boosting", "linear"])
+@pytest.mark.parametrize("name", ["gradient_boosting", "linear", "xgboost", "lightgbm"])
 def test_the_built_in_trainers_obey(name: str, task: Task, law: trainer_laws.Law) -> None:
+    if name in ("xgboost", "lightgbm"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'pitstop[{name}]'")
     law(TRAINERS.get(name).argv(TrainerSection(name=name), Path()), task)
 
 
@@ -84,4 +86,4 @@ def test_the_laws_find_a_trainer_whose_predictions_depend_on_the_batch(tmp_path:
 
 
 def test_no_trainer_is_left_out() -> None:
-    assert TRAINERS.names() == ("gradient_boosting", "linear", "command")
+    assert TRAINERS.names() == ("gradient_boosting", "linear", "xgboost", "lightgbm", "command")

@@ -209,10 +209,11 @@ async def test_a_specification_that_would_run_a_program_is_refused(opened: Opene
 @pytest.mark.parametrize(
     "code", ["import pickle", "from joblib import load", "import yaml", "from pickle import loads as f"]
 )
-def test_the_lint_forbids_what_makes_objects_of_bytes(code: str) -> None:
+@pytest.mark.parametrize("place", ["service", "serving", "loop", "retraining"])
+def test_the_lint_forbids_what_makes_objects_of_bytes(code: str, place: str) -> None:
     argv = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--stdin-filename"]
     done = subprocess.run(
-        [*argv, "src/pitstop/service/new.py", "-"],
+        [*argv, f"src/pitstop/{place}/new.py", "-"],
         input=f"{code}\n",
         cwd=ROOT,
         capture_output=True,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from pitstop.errors import EmptyTableError, TrainingError
 from pitstop.records.identity import canonical_json
 from pitstop.retraining.limits import Limits
 from pitstop.retraining.sandbox import Session
-from pitstop.retraining.trainer import TrainingRequest, trainer_of
+from pitstop.retraining.trainer import BuiltinTrainer, TrainingRequest, trainer_of
 from pitstop.strategy.row_losses import RowLosses
 
 Ints = NDArray[np.int64]
@@ -109,7 +108,7 @@ class _Work:
             {
                 "trainer": [trainer.name, trainer.version, *(Path(part).name for part in section.command)],
                 # The built-in trainers' files are opened by the library that wrote them, and by no other version.
-                "library": "" if section.command else version("scikit-learn"),
+                "library": trainer.library_version() if isinstance(trainer, BuiltinTrainer) else "",
                 # Another program under the same name makes other models.
                 "files": [_content_digest(Path(part)) for part in self._argv if section.command],
                 "request": [features, categorical, request.task, request.positive, request.seed],

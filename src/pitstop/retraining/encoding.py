@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,20 @@ class Encoding:
             if not (values or (values is None and np.isfinite(_numbers(table[name])).any()))
         )
         return cls(tuple(features), kept, empty)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return {
+            "features": list(self.features),
+            "kept": [None if values is None else list(values) for values in self.kept],
+            "empty": sorted(self.empty),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Encoding:
+        """Return the encoding that `to_json` described."""
+        kept = tuple(None if values is None else tuple(values) for values in content["kept"])
+        return cls(tuple(content["features"]), kept, frozenset(content["empty"]))
 
     @property
     def categorical(self) -> NDArray[np.bool_]:

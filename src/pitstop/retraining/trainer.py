@@ -10,6 +10,8 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +22,22 @@ from pitstop.registry import Registry
 from pitstop.retraining.recipes import Recipe, parse_recipe
 from pitstop.version import __version__
 
-__all__ = ["TRAINERS", "Challenger", "Model", "Recipe", "Trainer", "TrainingRequest", "parse_recipe", "trainer_of"]
+__all__ = [
+    "TRAINERS",
+    "BuiltinTrainer",
+    "Challenger",
+    "Model",
+    "Recipe",
+    "Trainer",
+    "TrainingRequest",
+    "parse_recipe",
+    "trainer_of",
+]
 
 # The package's parent folder is passed, because the sandbox's environment holds no PYTHONPATH. It goes to the end
 # of the search path: it must not shadow anything, least of all when it is the installation's own folder.
 _START = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from pitstop.retraining.estimators import main; main(sys.argv[1:])"
+    "import sys; sys.path.append(sys.argv.pop(1)); from pitstop.retraining.{program} import main; main(sys.argv[1:])"
 )
 
 
@@ -50,17 +62,38 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class BuiltinTrainer:
-    """A trainer of the package: `python -m pitstop.retraining.estimators NAME`."""
+    """A trainer of the package: `python -m pitstop.retraining.PROGRAM NAME`.
+
+    `module` is the library that fits, and `packages` are those that bring it; where it is not there in any case, it
+    comes with the extra of the trainer's name.
+    """
 
     name: str
+    program: str = "estimators"
+    module: str = "sklearn"
+    packages: tuple[str, ...] = ("scikit-learn",)
     version: str = __version__
     forks: bool = True
 
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
-        """Return the interpreter that runs now, with the built-in program. Neither argument changes it."""
+        """Return the interpreter that runs now, with the built-in program. Neither argument changes it.
+
+        Raises `SpecError` where the library is not installed.
+        """
         del section, base
+        if find_spec(self.module) is None:
+            msg = (
+                f"the trainer {self.name!r} needs {self.packages[0]}, which is not installed: "
+                f"pip install 'pitstop[{self.name}]'"
+            )
+            raise SpecError(msg)
         package_parent = str(Path(__file__).resolve().parents[2])
-        return (sys.executable, "-P", "-c", _START, package_parent, self.name)
+        return (sys.executable, "-P", "-c", _START.format(program=self.program), package_parent, self.name)
+
+    def library_version(self) -> str:
+        """Return the version of the library, "" where there is none: a model is opened by the one that wrote it."""
+        found = [distribution.version for name in self.packages for distribution in distributions(name=name)]
+        return found[0] if found else ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +119,13 @@ class CommandTrainer:
 TRAINERS: Registry[Trainer] = Registry(
     "trainer",
     "pitstop.trainers",
-    (BuiltinTrainer("gradient_boosting"), BuiltinTrainer("linear"), CommandTrainer()),
+    (
+        BuiltinTrainer("gradient_boosting"),
+        BuiltinTrainer("linear"),
+        BuiltinTrainer("xgboost", "boosters", "xgboost", ("xgboost", "xgboost-cpu")),
+        BuiltinTrainer("lightgbm", "boosters", "lightgbm", ("lightgbm",)),
+        CommandTrainer(),
+    ),
 )
 
 
