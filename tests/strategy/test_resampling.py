@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from pitstop.strategy.resampling import interval, resampled, savings
+from pitstop.detection.clopper_pearson import lower_bound
+from pitstop.strategy.resampling import LEVEL, interval, resampled, savings, sure_savings
 
 
 @settings(max_examples=30, deadline=None)
@@ -38,27 +40,58 @@ def test_neighbours_that_resemble_each_other_widen_the_interval() -> None:
     assert high - low > 1.5 * (most - least)
 
 
+# How windows of equal schedules may resemble each other: not at all; with rare large losses; a model that is lucky or
+# not for a whole period of 15 windows; and each window half like the one before.
+KINDS = ("apart", "heavy", "periods", "neighbours")
+
+
+def equal_schedules(kind: str, draw: np.random.Generator, schedules: int, windows: int) -> NDArray[np.float64]:
+    noise = draw.normal(size=(schedules, windows))
+    if kind == "heavy":
+        noise = draw.lognormal(0.0, 1.2, (schedules, windows))
+    if kind == "periods":
+        noise += np.repeat(draw.normal(0.0, 0.5, (schedules, -(-windows // 15))), 15, axis=1)[:, :windows]
+    if kind == "neighbours":
+        for window in range(1, windows):
+            noise[:, window] = 0.5 * noise[:, window - 1] + np.sqrt(0.75) * noise[:, window]
+    return np.asarray(draw.normal(10.0, 1.0, windows) + noise)
+
+
+def called_sure(kind: str, runs: int, windows: int) -> int:
+    """Return in how many histories one of twenty equal schedules is called surely better than the incumbent."""
+    called = 0
+    for seed in range(runs):
+        losses = equal_schedules(kind, np.random.default_rng(seed), 20, windows)
+        called += bool((sure_savings(losses[[0]] - losses, np.zeros(20), 15) > 0).any())
+    return called
+
+
 @pytest.mark.simulation
-def test_the_best_of_many_equals_is_rarely_sure() -> None:
-    """Twenty schedules that differ by noise alone: one of them is called surely better in at most 15% of 200 runs."""
-    assert sure_share(200) <= 0.15
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("windows", [120, 365])
+def test_the_best_of_many_equals_is_sure_as_rarely_as_is_said(kind: str, windows: int) -> None:
+    """The Clopper-Pearson lower limit (99%) of the share of histories in which one is called sure is at most 10%."""
+    called = called_sure(kind, 2000, windows)
+    assert lower_bound(np.array(called), np.array(2000), 0.01) <= 1 - LEVEL, called / 2000
 
 
 def test_the_best_of_many_equals_is_rarely_sure_small() -> None:
-    assert sure_share(40) <= 0.25
+    assert called_sure("periods", 100, 120) <= 20
 
 
-def sure_share(runs: int) -> float:
-    called = naive = 0
-    for seed in range(runs):
-        draw = np.random.default_rng(seed)
-        windows = draw.normal(10, 1, 120) + draw.normal(0, 1, (20, 120))
-        found = savings(windows, np.zeros(20), 0, seed, 300)
-        called += any(saving.sure > 0 for saving in found)
-        naive += any(saving.low > 0 for saving in found)
-    # The interval of each by itself is no answer: the best of twenty is outside it by chance.
-    assert naive > 2 * called
-    return called / runs
+def test_the_interval_of_each_by_itself_is_no_answer() -> None:
+    outside = 0
+    for seed in range(40):
+        losses = equal_schedules("apart", np.random.default_rng(seed), 20, 120)
+        outside += any(saving.low > 0 for saving in savings(losses, np.zeros(20), 0, seed, 300))
+    assert outside > 12
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3])
+def test_a_history_too_short_to_tell_calls_nothing_sure(windows: int) -> None:
+    draw = np.random.default_rng(0)
+    losses = np.array([draw.normal(10, 1, windows), draw.normal(1, 0.1, windows)])
+    assert sure_savings(losses[[0]] - losses, np.zeros(2))[1] <= 0
 
 
 def test_a_clear_saving_is_sure_and_what_is_paid_besides_counts() -> None:

@@ -82,8 +82,10 @@ def conclude(judged: Judged, policies: tuple[Policy, ...]) -> BacktestResult:
     windows = np.array([bill.windows for bill in order])
     fixed = np.array([bill.fixed for bill in order])
     seed = judged.past.spec.trainer.seed
-    saved = dict(zip(bills, savings(windows, fixed, place, seed), strict=True))
-    totals = resampled(windows, seed) + fixed
+    # One model serves a period, lucky or not.
+    least = -(-windows.shape[1] // max(1, judged.past.periods - setting.first))
+    saved = dict(zip(bills, savings(windows, fixed, place, seed, least=least), strict=True))
+    totals = resampled(windows, seed, least=least) + fixed
     ranges = {key: interval(totals[:, index]) for index, key in enumerate(bills)}
     hindsight = {view.name: hindsight_of(view, setting) for view in judged.views}
     cadence = {view.name: best_cadence(view, setting) for view in judged.views}
