@@ -74,8 +74,9 @@ class Up:
 
     @property
     def processes(self) -> list[int]:
-        """The service and the process that stores."""
-        return [self.process.pid, *(pid for pid in _children(self.process.pid) if "ingest.worker" in _command(pid))]
+        """Whoever answers, the worker, and the process that stores."""
+        names = ("pitstop.service.worker", "pitstop.service.ingest.worker")
+        return [self.process.pid, *(pid for pid in _below(self.process.pid) if any(n in _command(pid) for n in names))]
 
     def intake(self) -> Intake:
         """Return what is stored."""
@@ -219,11 +220,15 @@ def anonymous_bytes(pids: list[int]) -> int:
     return total
 
 
-def _children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text(encoding="utf-8").split()]
-    return found
+def _below(pid: int) -> list[int]:
+    """Return the processes that a process began, and those that they did."""
+    found: list[int] = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text(encoding="utf-8").split()]
+    except OSError:
+        return []  # it ended
+    return [*found, *(below for child in found for below in _below(child))]
 
 
 def _command(pid: int) -> str:

@@ -116,6 +116,10 @@ class StoreBusyError(StoreError):
     """Another process is working in this home."""
 
 
+class StoreUnavailableError(StoreError):
+    """A database does not answer at the moment; the same may be asked again."""
+
+
 class JournalError(PitstopError):
     """The journal does not verify: an entry, its order or its root is not what was recorded."""
 

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -41,13 +42,14 @@ def payload_of(rows: list[dict[str, Any]], kind: str) -> bytes:
 class Sender(threading.Thread):
     """Sends blocks `start`, `start + stride`, ... of predictions with their labels (early, late, corrected, repeated).
 
-    `acknowledged`: the blocks of predictions, and (block, label) of labels, that were acknowledged.
+    Each try goes to one of `ports`, whichever; `pause` seconds lie between two blocks. `predictions`: the blocks of
+    which all rows were acknowledged; `labels`: for each block whether the labels that hold are the corrected ones.
     """
 
-    def __init__(self, port: int, start: int, stride: int) -> None:
+    def __init__(self, ports: Sequence[int], start: int, stride: int, pause: float = 0.0) -> None:
         super().__init__(daemon=True)
-        self._port, self._block, self._stride = port, start, stride
-        self._random = random.Random(start)
+        self._ports, self._block, self._stride = tuple(ports), start, stride
+        self._random, self._pause = random.Random(start), pause
         self.stopping = threading.Event()
         self.predictions: list[int] = []
         self.labels: dict[int, bool] = {}
@@ -72,6 +74,7 @@ class Sender(threading.Thread):
             if draw.random() < 0.2:
                 self._send("predictions", rows_of(numbers.start, SIZE), "")
             self._block += self._stride
+            self.stopping.wait(self._pause)
 
     def _label(self, block: int, numbers: range, *, flip: bool, later: int) -> None:
         labels = [label_of(number, later=later, flip=flip) for number in numbers]
@@ -85,7 +88,7 @@ class Sender(threading.Thread):
         headers = {"Content-Type": MEDIA[kind], **({"Idempotency-Key": name} if name else {})}
         while True:
             self.tries += 1
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self._random.choice(self._ports), timeout=10)
             try:
                 connection.request("POST", f"/v1/models/m/{what}", body, headers)
                 answer = connection.getresponse()

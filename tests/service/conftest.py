@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,54 @@ from pitstop.service.auth.credentials import Credentials
 from pitstop.service.auth.forms import login_routes
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
+from pitstop.service.fleet import Fleet
 from pitstop.service.jobs.board import Board, Job
 from pitstop.service.metrics import Timed
+from pitstop.service.places import FILE
 from pitstop.service.settings import Settings
 from pitstop.service.site.routes import site_routes
 from pitstop.service.workspace import Workspace
+from pitstop.store.location import Location, write_location
 
 HERE = "http://127.0.0.1"
 NOON = 1_780_000_000_000_000
 ADMIN = Actor("root", frozenset({"admin"}), None, "session")
+
+PLACES = ("folder", pytest.param("PostgreSQL", marks=pytest.mark.slow))
+_SCHEMAS = count()
+
+
+@pytest.fixture
+def place() -> str:
+    """Return where workspaces are kept; a module that has this fixture with the params `PLACES` is run on both."""
+    return "folder"
+
+
+@pytest.fixture
+def new_schema(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Give the URL of a schema that nobody uses, on a server that is started when it is first asked for."""
+
+    def made() -> str:
+        worker = getattr(request.config, "workerinput", {}).get("workerid", "")
+        return str(request.getfixturevalue("postgres").url(f"fleet{worker}_{next(_SCHEMAS)}"))
+
+    return made
+
+
+@pytest.fixture
+def workspace_folder(tmp_path: Path, place: str, new_schema: Callable[[], str]) -> Path:
+    """Return the folder of a workspace that is still to be made."""
+    folder = tmp_path / "w"
+    if place == "PostgreSQL":
+        write_location(folder, Location(new_schema()), FILE)
+    return folder
+
+
+@pytest.fixture
+def fleet(workspace_folder: Path) -> Iterator[Fleet]:
+    """Open the catalog of a new workspace."""
+    with Workspace.open(workspace_folder) as workspace:
+        yield workspace.fleet
 
 
 @pytest.fixture
@@ -84,11 +124,11 @@ class Opened:
 
 
 @pytest.fixture
-def opened(tmp_path: Path, loans_home: Path) -> Iterator[Opened]:
+def opened(tmp_path: Path, loans_home: Path, workspace_folder: Path) -> Iterator[Opened]:
     """Open a service with a login on a copy of the home, and two more models that have no rows yet."""
     home = tmp_path / "home"
     shutil.copytree(loans_home, home)
-    with Workspace.open(tmp_path / "w") as workspace:
+    with Workspace.open(workspace_folder) as workspace:
         workspace.adopt(home, at=NOON)
         people, keys, settings = People(workspace.fleet), Keys(workspace.fleet), Settings(login=True)
         found: list[Opened] = []

@@ -24,10 +24,16 @@ from pitstop.service.fleet import Fleet
 from pitstop.service.workspace import Workspace
 from pitstop.store.home import Home
 
-from .conftest import ADMIN, HERE, NOON, Opened
+from .conftest import ADMIN, HERE, NOON, PLACES, Opened
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 OTHER = "another long pass phrase"
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    """Run every test of this module on both catalogs."""
+    return str(request.param)
 
 
 def test_what_is_kept_of_secrets_is_no_secret(opened: Opened, tmp_path: Path) -> None:
@@ -76,8 +82,8 @@ def test_a_change_of_password_roles_or_activity_ends_every_session(opened: Opene
         people.set_password("nobody", PASSWORD)
 
 
-def test_the_first_user_is_made_once_with_the_last_token_that_was_printed(tmp_path: Path) -> None:
-    with Workspace.open(tmp_path / "w") as workspace:
+def test_the_first_user_is_made_once_with_the_last_token_that_was_printed(workspace_folder: Path) -> None:
+    with Workspace.open(workspace_folder) as workspace:
         people = People(workspace.fleet)
         old, token = people.bootstrap(NOON), str(people.bootstrap(NOON))
         for wrong in (str(old), "", token + "x", "setup_x"):
@@ -155,16 +161,24 @@ async def test_guessing_is_slowed_down_by_name(opened: Opened) -> None:
         assert (await http.post("/login", data={"name": "ann", "password": PASSWORD})).status_code == 303
 
 
-def test_the_throttle_forgets_after_a_success_and_waits_longer_each_time() -> None:
-    throttle, waits = Throttle(), []
-    for _ in range(FREE + 3):
-        throttle.failed("eve", 0.0)
-        waits.append(throttle.wait("eve", 0.0))
-    assert waits == [0.0] * (FREE - 1) + [1.0, 2.0, 4.0, 8.0]
-    assert throttle.wait("eve", 9.0) == 0.0
-    throttle.succeeded("eve")
-    throttle.failed("eve", 0.0)
-    assert throttle.wait("eve", 0.0) == 0.0
+def test_the_throttle_forgets_after_a_success_and_waits_longer_each_time(fleet: Fleet) -> None:
+    # Two processes of one service count together.
+    throttles, at, waits = (Throttle(fleet), Throttle(fleet)), NOON, []
+    for number in range(FREE + 4):
+        throttle = throttles[number % 2]
+        wait = throttle.attempt("eve", at)
+        waits.append(wait)
+        if wait:
+            at += int(wait * 1_000_000)
+            assert throttle.attempt("eve", at) == 0.0
+    assert waits == [0.0] * FREE + [1.0, 2.0, 4.0, 8.0]
+    assert throttles[0].attempt("ann", at) == 0.0
+    throttles[1].succeeded("eve")
+    assert [throttles[0].attempt("eve", at) for _ in range(2)] == [0.0, 0.0]
+    for _ in range(FREE):
+        throttles[0].attempt("bob", at)
+    # A clock that is set back far locks nobody out.
+    assert throttles[0].attempt("bob", at - 86_400_000_000) == 0.0
 
 
 @given(st.text(max_size=40) | st.sampled_from(["//e", "/\\e", "/a\\b", "https://e", "/a\nb", "\t//e", "/%0d%0ax"]))

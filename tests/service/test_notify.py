@@ -27,10 +27,16 @@ from pitstop.service.notify.channels import Channels
 from pitstop.service.notify.courier import DIGEST_MICROSECONDS, TRIES, Courier, notice
 from pitstop.service.notify.webhook import send, signature
 
-from .conftest import NOON, Opened
+from .conftest import NOON, PLACES, Opened
 
 LOCAL = frozenset({"127.0.0.1"})
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the example of the specification
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    """Run every test of this module on both catalogs."""
+    return str(request.param)
 
 
 class Receiver(ThreadingHTTPServer):

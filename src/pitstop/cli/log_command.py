@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pitstop.cli.workspace_models import WORKSPACE, model_in
+from pitstop.cli.workspace_models import is_workspace, model_in
 from pitstop.errors import IngestError, UnreadableTableError
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -67,7 +67,7 @@ def _hand_over(
     rows = _read(name, content)
     if target.startswith(("http://", "https://")):
         count = _post(kind, target, rows, model, key)
-    elif (Path(target) / WORKSPACE).exists():
+    elif is_workspace(Path(target)):
         count = _spool(kind, Path(target), rows, model)
     else:
         client = Client(target)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pitstop.cli.workspace_models import WORKSPACE, model_in
+from pitstop.cli.workspace_models import is_workspace, model_in
 from pitstop.client.posting import Poster
 from pitstop.errors import IngestError
 from pitstop.service.ingest.inbox import Inbox
@@ -36,7 +36,7 @@ def hand_over_lines(
     if target.startswith(("http://", "https://")):
         return _post(kind, target, lines, model, key)
     workspace, count = Path(target), 0
-    if not (workspace / WORKSPACE).exists():
+    if not is_workspace(workspace):
         msg = f"{target} is no workspace, and a folder does not say what the values of SageMaker's lines are; give one"
         raise IngestError(msg)
     whose = model_in(workspace, model)

@@ -1,16 +1,29 @@
-"""`pitstop up`: ingest, workers and pages in one process."""
+"""`pitstop up`: ingest, pages and a worker; or one of them, as often as the load asks for."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pitstop.errors import EngineError
+
+if TYPE_CHECKING:
+    from pitstop.service.settings import Work
+    from pitstop.service.workspace import Workspace
+
+
+class Part(StrEnum):
+    """What a process of the service does: answers requests, or works, or both (the work in a process beside it)."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
 
 
 def up(
@@ -41,6 +54,12 @@ def up(
     ] = "",
     oidc_client: Annotated[str, typer.Option(help="How this service is known there.")] = "pitstop",
     oidc_roles: Annotated[str, typer.Option(help="The claim that lists roles; without it people are viewers.")] = "",
+    part: Annotated[
+        Part, typer.Option(help="Only answer requests, or only work; several of each may run on PostgreSQL.")
+    ] = Part.ALL,
+    spool: Annotated[
+        Path | None, typer.Option(help="Where acknowledged batches wait on this machine, not in the workspace.")
+    ] = None,
 ) -> None:
     """Serve models for a team: rows in, the loop on its schedule, pages, and an API."""
     if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
@@ -49,10 +68,12 @@ def up(
     from pitstop.records.spec import load_spec  # noqa: PLC0415 - as below
     from pitstop.service.auth.oidc import Provider  # noqa: PLC0415 - as below
     from pitstop.service.running import serve  # noqa: PLC0415 - heavy and optional
-    from pitstop.service.settings import Settings  # noqa: PLC0415 - as above
+    from pitstop.service.settings import Settings, Work  # noqa: PLC0415 - as above
     from pitstop.service.workspace import Workspace  # noqa: PLC0415 - as above
 
-    settings = Settings(host, port, login or bool(oidc_issuer), public_url, frozenset(private_host or ()))
+    hosts, waits = frozenset(private_host or ()), str(spool.absolute()) if spool is not None else ""
+    asks, keeps = login or bool(oidc_issuer), part is Part.ALL
+    settings = Settings(host, port, asks, public_url, hosts, keeps, waits)
     secret = os.environ.get("PITSTOP_OIDC_SECRET", "")
     provider = Provider(oidc_issuer, oidc_client, secret, roles_claim=oidc_roles) if oidc_issuer else None
     at = time.time_ns() // 1_000
@@ -63,4 +84,18 @@ def up(
         for path in spec or ():
             if load_spec(path).model.name not in known:
                 opened.register(path.read_text(encoding="utf-8"), at=at, owner=owner, base=path.absolute().parent)
-        serve(opened, settings, lambda sentence: typer.echo(sentence, err=True), provider)
+        if part is Part.WORKER:
+            _work(opened, Work(tuple(sorted(hosts)), waits, public_url))
+        else:
+            serve(opened, settings, _say, provider)
+
+
+def _work(opened: Workspace, work: Work) -> None:
+    """Work until Ctrl-C or SIGTERM."""
+    from pitstop.service.worker import serve_jobs, until_told  # noqa: PLC0415 - heavy and optional
+
+    until_told(lambda ended: serve_jobs(opened, work, ended, _say))
+
+
+def _say(sentence: str) -> None:
+    typer.echo(sentence, err=True)

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from pitstop.errors import IngestError
 
-WORKSPACE = "fleet.sqlite"
+# Either file is in a workspace's folder: its database, or where it keeps things instead.
+WORKSPACE = ("fleet.sqlite", "workspace.toml")
+
+
+def is_workspace(folder: Path) -> bool:
+    """Return whether a folder holds a workspace."""
+    return any((folder / name).exists() for name in WORKSPACE)
 
 
 def model_in(workspace: Path, model: str) -> str:

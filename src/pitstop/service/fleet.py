@@ -1,25 +1,28 @@
 """The fleet's catalog: what the service itself keeps, beside the homes of its models.
 
-Named steps as in `store.migrations`, so a workspace of an earlier version is brought up to date when it is opened.
-Instants are whole microseconds since 1970 (UTC), lists and objects are JSON texts.
+It lies in SQLite beside them, or in a schema of PostgreSQL where several processes share it; the tables and every
+statement are the same. Named steps as in `store.migrations`, so a workspace of an earlier version is brought up to
+date when it is opened. Instants are whole microseconds since 1970 (UTC), lists and objects are JSON texts.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from pitstop.service.site.summaries import PAGE_TABLES
 from pitstop.service.site.summaries import declare as declare_pages
+from pitstop.service.words import Words
 from pitstop.store.base import Catalog
 from pitstop.store.catalog import SqliteCatalog
+from pitstop.store.disk import disk_errors
 from pitstop.store.migrations import Migration, declared
 
-_BIG, _TEXT = sa.BigInteger, sa.Text
+_BIG, _TEXT = sa.BigInteger, Words
 
 
 def _creates(*names: str) -> Callable[[sa.Connection, sa.MetaData], None]:
@@ -198,6 +201,26 @@ def _declare_trainings(tables: sa.MetaData) -> None:
     )
 
 
+def _declare_processes(tables: sa.MetaData) -> None:
+    sa.Table(
+        "workers",
+        tables,
+        sa.Column("name", _TEXT, primary_key=True),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Column("seen", _BIG, nullable=False),
+        sa.Column("problem", _TEXT, nullable=False),
+    )
+    sa.Table(
+        "guesses",
+        tables,
+        sa.Column("digest", _TEXT, primary_key=True),
+        sa.Column("failures", sa.Integer, nullable=False),
+        sa.Column("until", _BIG, nullable=False),
+        sa.Column("at", _BIG, nullable=False),
+        sa.Index("guesses_by_time", "at"),
+    )
+
+
 FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("fleet_0001_models", _declare_models, _creates("models")),
     Migration("fleet_0002_people", _declare_people, _creates("users", "api_keys", "sessions", "bootstrap")),
@@ -206,32 +229,47 @@ FLEET_MIGRATIONS: tuple[Migration, ...] = (
     Migration("pages_0001", declare_pages, _creates(*PAGE_TABLES)),
     Migration("fleet_0005_messages", _declare_messages, _creates("channels", "deliveries", "noticed")),
     Migration("fleet_0006_trainings", _declare_trainings, _creates("trainings")),
+    Migration("fleet_0007_processes", _declare_processes, _creates("workers", "guesses")),
 )
 FLEET = declared(FLEET_MIGRATIONS)
+_OF = "the service"
 
 
 class Fleet:
-    """The catalog of the service, for use by several threads: one of them at a time."""
+    """The catalog of the service, for use by several threads and processes. `alone`: by one thread at a time.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Write transactions run one after the other, so that what one has read still holds when it writes.
+    """
+
+    def __init__(self, catalog: Catalog, *, alone: bool = True) -> None:
         self._catalog = catalog
-        self._turn = threading.RLock()
+        self._turn: AbstractContextManager[object] = threading.RLock() if alone else nullcontext()
 
     @classmethod
     def open(cls, path: Path) -> Fleet:
         """Open or make the database file `path`. Raises `StoreError` where it is something else, or newer."""
         return cls(SqliteCatalog(path, migrations=FLEET_MIGRATIONS))
 
+    @classmethod
+    def connect(cls, url: str) -> Fleet:
+        """Open or make the schema that a PostgreSQL URL names (`?schema=NAME`). Raises `StoreError` as `open` does."""
+        from pitstop.store.postgres_shared import SharedPostgresCatalog  # noqa: PLC0415 - an optional dependency
+
+        return cls(SharedPostgresCatalog(url, FLEET_MIGRATIONS), alone=False)
+
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction that commits when the block ends and rolls back when it raises."""
-        with self._turn, self._catalog.write() as connection:
+        """Open a transaction that commits when the block ends and rolls back when it raises.
+
+        Raises `StoreError` for every error of the database, in the block too.
+        """
+        with self._turn, disk_errors("write to the catalog", _OF), self._catalog.write() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a consistent view of everything committed."""
-        with self._turn, self._catalog.read() as connection:
+        """Open a consistent view of everything committed. Raises as `write` does."""
+        with self._turn, disk_errors("read the catalog", _OF), self._catalog.read() as connection:
             yield connection
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from pitstop.errors import (
     SpecError,
     StatementError,
     StoreBusyError,
+    StoreUnavailableError,
     UnknownNameError,
 )
 
@@ -29,6 +30,7 @@ _STATUS: dict[type[PitstopError], int] = {
     StatementError: 409,
     ReleaseError: 409,
     StoreBusyError: 503,
+    StoreUnavailableError: 503,
     PitstopError: 409,
 }
 

@@ -1,12 +1,21 @@
-"""`pitstop up`: opens the workspace, puts the parts together, and serves until it is told to stop."""
+"""`pitstop up`: puts together what answers requests, keeps a worker beside it, and serves until it is told to stop.
+
+Nothing but answering happens in this process, so that nothing else takes its time.
+"""
 
 from __future__ import annotations
 
+import gc
+import json
+import signal
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -18,14 +27,14 @@ from pitstop.service.auth.forms import login_routes
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.oidc import Provider, oidc_routes
 from pitstop.service.auth.people import People
-from pitstop.service.elsewhere.sending import Dispatch
+from pitstop.service.health import Check
 from pitstop.service.ingest.intake import ServiceIntake
-from pitstop.service.jobs.board import Job
-from pitstop.service.jobs.queue import Jobs
-from pitstop.service.jobs.schedule import Schedule
-from pitstop.service.notify.courier import Courier, notice
-from pitstop.service.settings import USUAL_PORT, Settings
-from pitstop.service.site.refreshing import refresh, refresh_after, refresh_stale
+from pitstop.service.jobs.asking import Asking
+from pitstop.service.jobs.workers import Workers
+from pitstop.service.kept import KeptProcess
+from pitstop.service.notify.courier import notice
+from pitstop.service.settings import USUAL_PORT, Settings, Work
+from pitstop.service.site.refreshing import refresh
 from pitstop.service.site.routes import site_routes
 from pitstop.service.workspace import Workspace
 
@@ -49,10 +58,11 @@ def serve(
     logins = logins if settings.login else []
     if provider is not None:
         logins += oidc_routes(provider, people, workspace.fleet, settings)
-    jobs = Jobs(workspace, then=partial(_after_job, workspace))
-    intake = ServiceIntake(workspace.path)
+    jobs = Asking(workspace.fleet)
+    intake = ServiceIntake(workspace.path, Path(settings.spool) if settings.spool else None)
     changed = partial(_changed, workspace)
     service = Service(workspace, jobs, people, keys, credentials, now, changed, intake.inbox)
+    worker = _worker(workspace, settings)
     pages = [*site_routes(workspace, jobs.submit), *logins]
     app = create_app(
         workspace,
@@ -61,7 +71,7 @@ def serve(
         authenticator=credentials,
         pages=pages,
         ingest=intake.app,
-        checks=(intake.check,),
+        checks=(intake.check, _workers_of(workspace, worker)),
     )
     config = uvicorn.Config(
         app,
@@ -73,27 +83,53 @@ def serve(
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=10,
     )
-    jobs.start()
-    # What homes took in while nobody served them; pages answer meanwhile.
-    threading.Thread(target=refresh_stale, args=(workspace,), name="pages", daemon=True).start()
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    say(f"Serving {workspace.path} at {address} (Ctrl-C ends)")
+    token = people.bootstrap(now()) if settings.login else None
+    if token is not None:
+        say(f"There is no user yet: make the first one at {address}setup with this token, shown only now: {token}")
+    # What stands now stands until the end: looking through it again and again would hold requests up.
+    gc.collect()
+    gc.freeze()
+    if worker is not None:
+        worker.start()
+    # uvicorn raises a signal again once it has ended; by default that would end us before what follows.
+    signal.signal(signal.SIGTERM, _leave)
     try:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-        say(f"Serving {workspace.path} at {address} (Ctrl-C ends)")
-        token = people.bootstrap(now()) if settings.login else None
-        if token is not None:
-            say(f"There is no user yet: make the first one at {address}setup with this token, shown only now: {token}")
-        courier = Courier(workspace, now, allowed=settings.private_hosts)
-        asked = Dispatch(workspace, jobs, now, allowed=settings.private_hosts, server=settings.public_url)
-        with Schedule(workspace, jobs, now), courier, asked, intake:
+        with intake:
             uvicorn.Server(config).run(sockets=[listening])
     finally:
-        jobs.close()
+        if worker is not None:
+            worker.stop()
 
 
-def _after_job(workspace: Workspace, job: Job) -> None:
-    refresh_after(workspace, job)
-    with suppress(PitstopError):
-        notice(workspace, job.model, now())
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise SystemExit(0)
+
+
+def _worker(workspace: Workspace, settings: Settings) -> KeptProcess | None:
+    """Return the worker that is kept beside this process, if one is to be."""
+    if not settings.worker:
+        return None
+    work = Work(tuple(sorted(settings.private_hosts)), settings.spool, settings.public_url)
+    return KeptProcess("pitstop.service.worker", [str(workspace.path), json.dumps(asdict(work))], "does the work")
+
+
+def _workers_of(workspace: Workspace, kept: KeptProcess | None) -> Callable[[], Check]:
+    """Return how to find out how the workers are. Rows are taken in without them too, as long as there is room."""
+
+    def workers() -> Check:
+        problems = [kept.problem] if kept is not None and kept.problem else []
+        alive = Workers(workspace.fleet).all(now())
+        problems += [f"{worker.name}: {worker.problem}" for worker in alive if worker.problem]
+        if not alive and not problems:
+            problems = [
+                "no worker runs: rows are kept and not stored, and no job is done; start `pitstop up --part worker`"
+            ]
+        return Check("workers", "degraded" if problems else "ok", "; ".join(problems))
+
+    return workers
 
 
 def _changed(workspace: Workspace, model: str) -> None:

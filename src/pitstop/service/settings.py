@@ -18,7 +18,8 @@ class Settings:
 
     `public_url` is the address that people type, such as https://pitstop.example.com: its host is answered beside the
     loopback's, and with https cookies are sent over https only. `private_hosts` may be sent messages although they are
-    not on the open internet.
+    not on the open internet. `worker`: a worker is kept beside the process that answers. `spool` is where acknowledged
+    batches wait; empty: in the workspace.
     """
 
     host: str = "127.0.0.1"
@@ -26,6 +27,8 @@ class Settings:
     login: bool = False
     public_url: str = ""
     private_hosts: frozenset[str] = frozenset()
+    worker: bool = True
+    spool: str = ""
 
     def __post_init__(self) -> None:
         """Refuse to listen to others without asking who they are."""
@@ -52,6 +55,18 @@ class Settings:
     def secure(self) -> bool:
         """Whether cookies are sent over https only."""
         return self.public_url.startswith("https://")
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a worker works: `private_hosts` may be sent messages, `public_url` is the address that it names to others.
+
+    `spool` is where batches wait; empty: in the workspace.
+    """
+
+    private_hosts: tuple[str, ...] = ()
+    spool: str = ""
+    public_url: str = ""
 
 
 def _is_loopback(host: str) -> bool:

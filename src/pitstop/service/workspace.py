@@ -6,6 +6,7 @@ spool/          acknowledged batches that are not stored yet
 records/        one home for the received rows of all models
 trainings/      rows for trainings elsewhere, and what is brought, until they end
 models/NAME/    one home for each model that was registered; a home from elsewhere can be adopted where it stands
+workspace.toml  where all that is kept instead (see `service.places`): in schemas of PostgreSQL, files in a bucket
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ import sqlalchemy as sa
 from pitstop.errors import SpecError, StoreBusyError, StoreError, UnknownNameError
 from pitstop.records.spec import ModelSpec, load_spec, parse_spec, spec_of
 from pitstop.service.fleet import FLEET, Fleet
+from pitstop.service.places import DATABASE, FILE, RECORDS, Places
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import make_folder, sync_folder
 from pitstop.store.home import Home
-from pitstop.store.location import CATALOG, FILE
+from pitstop.store.location import CATALOG
+from pitstop.store.location import FILE as HOME_FILE
 
-DATABASE = "fleet.sqlite"
 JOBS = "jobs.sqlite"
+# Held by the one worker that a workspace in SQLite may have.
+LOCK = "worker.lock"
 _ENDS = ("-wal", "-shm", "-journal")
 # A name becomes a folder and a part of addresses.
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
@@ -61,9 +65,10 @@ class Registered:
 class Workspace:
     """An opened workspace; a context manager. Several threads and processes may use it at the same time."""
 
-    def __init__(self, path: Path, fleet: Fleet) -> None:
+    def __init__(self, path: Path, fleet: Fleet, places: Places) -> None:
         self.path = path
         self.fleet = fleet
+        self.places = places
 
     @classmethod
     def open(cls, path: Path | str, *, create: bool = True) -> Self:
@@ -72,12 +77,19 @@ class Workspace:
         Raises `StoreError` where the folder holds something else or cannot be used.
         """
         folder = Path(path).absolute()
-        if not (folder / DATABASE).exists():
+        places = Places.of(folder)
+        if not places.catalog and not (folder / DATABASE).exists():
             _require_free(folder, create=create)
         with disk_errors("make a workspace", folder):
             for changed in make_folder(folder / "models"):
                 sync_folder(changed)
-        return cls(folder, Fleet.open(folder / DATABASE))
+        fleet = Fleet.connect(places.catalog) if places.catalog else Fleet.open(folder / DATABASE)
+        try:
+            places.prepare(folder / RECORDS)
+        except BaseException:
+            fleet.close()
+            raise
+        return cls(folder, fleet, places)
 
     def __enter__(self) -> Self:
         return self
@@ -99,13 +111,18 @@ class Workspace:
     @property
     def records(self) -> Path:
         """The home of all received rows."""
-        return self.path / "records"
+        return self.path / RECORDS
+
+    def prepare(self, model: Registered) -> None:
+        """Make a model's home where this workspace keeps homes, before it is written for the first time."""
+        if model.home.parent == self.path / "models":
+            self.places.prepare(model.home, model.name)
 
     def models(self) -> tuple[Registered, ...]:
         """Return all registered models, by name."""
         with self.fleet.read() as connection:
             rows = connection.execute(sa.select(_MODELS).order_by(_MODELS.c.name)).all()
-        return tuple(_registered(row) for row in rows)
+        return tuple(_registered(row, self.path) for row in rows)
 
     def model(self, name: str) -> Registered:
         """Return one model; raise `UnknownNameError` if none is registered under that name."""
@@ -114,7 +131,7 @@ class Workspace:
         if row is None:
             msg = f"no model {name!r} is registered here; see the list of models for those that are"
             raise UnknownNameError(msg)
-        return _registered(row)
+        return _registered(row, self.path)
 
     def knows(self, name: str) -> bool:
         """Return whether a model is registered under that name."""
@@ -198,7 +215,8 @@ class Workspace:
         name = _usable(spec.model.name)
         row = {
             "name": name,
-            "home": str(home),
+            # What lies within the workspace moves with it.
+            "home": str(home.relative_to(self.path) if home.is_relative_to(self.path) else home),
             "spec": json.dumps(asdict(spec)),
             "base": str(base),
             "start": start,
@@ -232,10 +250,10 @@ def _usable(name: str) -> str:
     return name
 
 
-def _registered(row: sa.Row[Any]) -> Registered:
+def _registered(row: sa.Row[Any], folder: Path) -> Registered:
     return Registered(
         row.name,
-        Path(row.home),
+        folder / row.home,
         spec_of(json.loads(row.spec)),
         Path(row.base),
         row.start,
@@ -262,17 +280,11 @@ def _remembered(home: Path) -> dict[str, str]:
 def _require_free(folder: Path, *, create: bool) -> None:
     with disk_errors("open a workspace", folder):
         present = {item.name for item in folder.iterdir()} if folder.is_dir() else set()
-    if present & {CATALOG, FILE}:
+    if present & {CATALOG, HOME_FILE}:
         msg = f"{folder} is a home of one model; serve it with --home, and choose another folder for the workspace"
         raise StoreError(msg)
-    ours = {
-        "models",
-        "spool",
-        "records",
-        "trainings",
-        JOBS,
-        *(f"{name}{end}" for name in (DATABASE, JOBS) for end in _ENDS),
-    }
+    databases = (f"{name}{end}" for name in (DATABASE, JOBS) for end in _ENDS)
+    ours = {"models", "spool", "trainings", RECORDS, JOBS, FILE, LOCK, *databases}
     strange = sorted(present - ours)
     if strange:
         msg = f"{folder} holds {strange[0]!r} and no {DATABASE}; choose an empty or new folder for the workspace"

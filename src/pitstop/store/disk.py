@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from pitstop.errors import StoreError
+from pitstop.errors import StoreError, StoreUnavailableError
 
 _FULL = "the disk or its quota is full: free space there and run again; nothing of this step was kept"
 _ADVICE = {
@@ -39,14 +39,21 @@ _POSTGRES_ADVICE = {
     "3D": "there is no such database: create it, or choose another one",
     "42": "the database refuses this: check that this user may create and change tables in the schema",
     "53": "the database has no room or no connection left: free some and run again; nothing of this step was kept",
+    "55": "another process holds the catalog: wait for it to end and run again",
     "57": "the database is stopping or starting: run again when it is up; nothing of this step was kept",
     "58": "the database cannot use its disk: see its log, and run again; nothing of this step was kept",
 }
 
+# Those of them that pass by themselves.
+_PASSING = frozenset({"08", "53", "55", "57", "58"})
+
 
 @contextmanager
 def disk_errors(doing: str, where: Path | str) -> Iterator[None]:
-    """Raise `StoreError` for every error of the operating system or the database inside the block."""
+    """Raise `StoreError` for every error of the operating system or the database inside the block.
+
+    It is a `StoreUnavailableError` where a server cannot be reached, stops, starts, or has no room.
+    """
     try:
         yield
     except OSError as error:
@@ -55,14 +62,25 @@ def disk_errors(doing: str, where: Path | str) -> Iterator[None]:
         raise StoreError(msg) from error
     except sa.exc.DBAPIError as error:
         said = str(error.orig).strip().splitlines()
-        msg = f"cannot {doing} in {where}: {said[0] if said else type(error.orig).__name__}; {_database_advice(error)}"
-        raise StoreError(msg) from error
+        state = _state_of(error)
+        msg = f"cannot {doing} in {where}: {said[0] if said else type(error.orig).__name__}; {_advice(error, state)}"
+        raise (StoreUnavailableError if state in _PASSING else StoreError)(msg) from error
+    except sa.exc.TimeoutError as error:
+        msg = f"cannot {doing} in {where}: all sessions are in use; try again in a moment"
+        raise StoreUnavailableError(msg) from error
 
 
-def _database_advice(error: sa.exc.DBAPIError) -> str:
+def _state_of(error: sa.exc.DBAPIError) -> str:
+    """Return the class of PostgreSQL's SQLSTATE; empty for another database."""
+    if getattr(error.orig, "sqlite_errorname", ""):
+        return ""
+    state = getattr(error.orig, "sqlstate", None)
+    unreached = isinstance(error, sa.exc.OperationalError) and state is None
+    return "08" if unreached else str(state or "")[:2]
+
+
+def _advice(error: sa.exc.DBAPIError, state: str) -> str:
     name = str(getattr(error.orig, "sqlite_errorname", ""))
     if name:
         return _SQLITE_ADVICE.get("_".join(name.split("_")[:2]), "if it stays, restore the home from a backup")
-    state = getattr(error.orig, "sqlstate", None)
-    unreached = isinstance(error, sa.exc.OperationalError) and state is None
-    return _POSTGRES_ADVICE.get("08" if unreached else str(state)[:2], "if it stays, restore the home from a backup")
+    return _POSTGRES_ADVICE.get(state, "if it stays, restore the home from a backup")

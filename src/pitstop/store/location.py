@@ -7,6 +7,7 @@ holds the database or the bucket can neither sign nor read what was sealed.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,9 @@ class Location:
     files: str = ""
 
 
-def read_location(folder: Path) -> Location:
-    """Return what `home.toml` in the folder says. Raises `StoreError` where it cannot be used."""
-    path = folder / FILE
+def read_location(folder: Path, file: str = FILE) -> Location:
+    """Return what `home.toml` in the folder says, or another `file`. Raises `StoreError` where it cannot be used."""
+    path = folder / file
     with disk_errors("open a home", folder):
         if not path.exists():
             return Location()
@@ -48,16 +49,16 @@ def read_location(folder: Path) -> Location:
     return Location(**found)
 
 
-def write_location(folder: Path, location: Location) -> None:
+def write_location(folder: Path, location: Location, file: str = FILE) -> None:
     """Say in a folder, which is made, where a home keeps things; nothing is written where the default holds."""
     with disk_errors("make a home", folder):
         for changed in make_folder(folder):
             sync_folder(changed)
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in vars(location).items() if value]
         if lines:
-            part = folder / f".{FILE}.part"
+            part = folder / f".{file}.{os.getpid()}.part"
             part.write_text("".join(lines), encoding="utf-8")
-            part.replace(folder / FILE)
+            part.replace(folder / file)
             sync_folder(folder)
 
 

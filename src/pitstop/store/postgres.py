@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -52,21 +53,7 @@ class PostgresCatalog:
     def __init__(self, url: str, *, read_only: bool = False, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
         place, self._schema = parsed(url)
         self._where = shown(url)
-        try:
-            # The dialect imports the driver, which is an extra.
-            self._engine = sa.create_engine(
-                place,
-                poolclass=sa.pool.NullPool,
-                connect_args={
-                    "options": f"-c search_path={self._schema} -c timezone=UTC -c synchronous_commit=on",
-                    "connect_timeout": CONNECT_SECONDS,
-                    "application_name": f"pitstop on {socket.gethostname()}, process {os.getpid()}",
-                    **_SESSION,
-                },
-            )
-        except ImportError as error:
-            msg = "a catalog on PostgreSQL needs psycopg, which is not installed: pip install 'pitstop[postgres]'"
-            raise StoreError(msg) from error
+        self._engine = engine_of(place, connect_arguments(self._schema), poolclass=sa.pool.NullPool)
         self._writes = not read_only
         self._reader: sa.Connection | None = None
         self._writer: sa.Connection | None = None
@@ -171,6 +158,27 @@ class PostgresCatalog:
         with writer.begin():
             writer.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
             migrate(writer, migrations)
+
+
+def connect_arguments(schema: str, *settings: str) -> dict[str, Any]:
+    """Return what a session on a schema begins with; `settings` are further ones of the server, such as `a=b`."""
+    fixed = (f"search_path={schema}", "timezone=UTC", "synchronous_commit=on")
+    return {
+        "options": " ".join(f"-c {setting}" for setting in (*fixed, *settings)),
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": f"pitstop on {socket.gethostname()}, process {os.getpid()}",
+        **_SESSION,
+    }
+
+
+def engine_of(place: sa.URL, arguments: dict[str, Any], **more: Any) -> sa.Engine:
+    """Return the engine of a database. Raises `StoreError` where the driver is not installed."""
+    try:
+        # The dialect imports the driver, which is an extra.
+        return sa.create_engine(place, connect_args=arguments, **more)
+    except ImportError as error:
+        msg = "a catalog on PostgreSQL needs psycopg, which is not installed: pip install 'pitstop[postgres]'"
+        raise StoreError(msg) from error
 
 
 def parsed(url: str) -> tuple[sa.URL, str]:

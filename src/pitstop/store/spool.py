@@ -1,9 +1,10 @@
 """The spool: batches that were acknowledged and are not stored yet, appended to files in groups and synced.
 
-A file is `NUMBER-TOKEN.spool`; whoever appends to it holds a lock on it, so a file without one is finished, whether its
-writer ended or was killed. A record is a header (magic, CRC-32 of the rest, length of the body, length of the meta, the
-instant at which it was accepted), a meta as JSON and the payload. What a crash left half-written fails its CRC, was
-never acknowledged, and is passed over.
+A file is `NUMBER-FOLDERTOKEN.spool`: the folder has an id of its own, so no file on any machine is called as another.
+Whoever appends to it holds a lock on it, so a file without one is finished, whether its writer ended or was killed. A
+record is a header (magic, CRC-32 of the rest, length of the body, length of the meta, the instant at which it was
+accepted), a meta as JSON and the payload. What a crash left half-written fails its CRC, was never acknowledged, and is
+passed over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from pitstop.store.disk import disk_errors
 from pitstop.store.files import make_folder, sync_folder
 
 SUFFIX = ".spool"
+ID = "spool.id"
+_ID_BYTES, _TOKEN_BYTES = 4, 4
 FILE_BYTES = 32 << 20
 MAGIC = b"PSB1"
 _HEADER = struct.Struct("<4sIIIq")
@@ -114,7 +118,8 @@ class SpoolWriter:
         for changed in make_folder(self.folder):
             sync_folder(changed)
         number = max((_number(path) for path in spool_files(self.folder)), default=0) + 1
-        path = self.folder / f"{number:012d}-{secrets.token_hex(4)}{SUFFIX}"
+        token = f"{spool_id(self.folder)}{secrets.token_hex(_TOKEN_BYTES)}"
+        path = self.folder / f"{number:012d}-{token}{SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -137,6 +142,33 @@ def _write(descriptor: int, content: bytes, place: int) -> None:
 def _number(path: Path) -> int:
     digits = path.name.partition("-")[0]
     return int(digits) if digits.isdigit() else 0
+
+
+def spool_id(folder: Path) -> str:
+    """Return the id of a spool's folder, by which its files are told from those of another; made where it has none."""
+    path = folder / ID
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        part = folder / f".{ID}.{os.getpid()}.{secrets.token_hex(2)}"
+        with part.open("x", encoding="ascii") as file:
+            file.write(secrets.token_hex(_ID_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # Of several processes that begin at once, one gives the folder its id.
+            with suppress(FileExistsError):
+                os.link(part, path)
+        finally:
+            part.unlink()
+        sync_folder(folder)
+        return path.read_text(encoding="ascii")
+
+
+def is_of(name: str, id: str) -> bool:  # noqa: A002 - the noun of this module
+    """Return whether a file of that name is, or was, in the spool of that id; names of earlier versions are too."""
+    token = name.partition("-")[2].removesuffix(SUFFIX)
+    return len(token) <= 2 * _TOKEN_BYTES or token.startswith(id)
 
 
 def spool_files(folder: Path) -> list[Path]:
@@ -182,6 +214,17 @@ def read_part(path: Path, start: int) -> SpoolPart:
             damaged.append((start + end, start + (len(data) if following is None else following)))
         end = len(data) if following is None else following
     return SpoolPart(tuple(records), start + end, tuple(damaged), finished)
+
+
+def accepted_at(path: Path, start: int) -> int | None:
+    """Return when the record at byte `start` was accepted, by its header alone; None where no header is there."""
+    with disk_errors("read the spool", path.parent), path.open("rb") as file:
+        file.seek(start)
+        head = file.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        return None
+    magic, _, _, _, at = _HEADER.unpack(head)
+    return int(at) if magic == MAGIC else None
 
 
 def remove_file(path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.service.conftest import PLACES
 
 from pitstop.integrations.serving import run
 from pitstop.records.spec import load_spec
@@ -28,7 +29,7 @@ WORKER = """
 import sys, time
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.workspace import Workspace
-jobs = Jobs(Workspace.open(sys.argv[1]), first_pause=0.2, polling=0.1)
+jobs = Jobs(Workspace.open(sys.argv[1]), first_pause=0.2, polling=0.1, lost=1.5)
 jobs.start()
 while any(not job.ended for job in jobs.board.jobs()):
     time.sleep(0.05)
@@ -37,9 +38,15 @@ jobs.close()
 ORDER = {"action": "retrain", "by": "ann", "reason": "a test", "recorded": "now", "recipe": "all", "version": None}
 
 
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    """Run every test of this module on both catalogs."""
+    return str(request.param)
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, loans: Path) -> Iterator[Workspace]:
-    with Workspace.open(tmp_path / "w") as made:
+def workspace(workspace_folder: Path, loans: Path) -> Iterator[Workspace]:
+    with Workspace.open(workspace_folder) as made:
         text = (loans / "pitstop.toml").read_text(encoding="utf-8")
         made.register(text, at=LONG_AGO, source=str(loans / "loans.csv"))
         yield made

@@ -24,7 +24,7 @@ from pitstop.service.auth.people import People
 from pitstop.service.auth.rules import requires_by_method
 from pitstop.service.elsewhere.trainings import FOLDER
 from pitstop.service.ingest.inbox import Inbox
-from pitstop.service.jobs.queue import Jobs
+from pitstop.service.jobs.asking import Asking
 from pitstop.service.problems import problem
 from pitstop.service.workspace import Registered, Workspace
 
@@ -52,7 +52,7 @@ class Service:
     """
 
     workspace: Workspace
-    jobs: Jobs
+    jobs: Asking
     people: People
     keys: Keys
     credentials: Credentials

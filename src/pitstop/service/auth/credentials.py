@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from pitstop.errors import StoreError
 from pitstop.service.auth.actor import LOCAL, Actor
 from pitstop.service.auth.guard import Scope
 from pitstop.service.auth.keys import Keys
@@ -18,6 +20,8 @@ COOKIE = "pitstop_session"
 # How long a checked credential is believed without asking again: rows come in thousands a second, and a key that is
 # revoked in another process is refused everywhere after this long.
 BELIEVED_SECONDS = 2.0
+# While the catalog is away, a key that was good is believed for this long: a restart of the database stops no rows.
+BELIEVED_AWAY_SECONDS = 60.0
 _REMEMBERED = 10_000
 
 Clock = Callable[[], int]
@@ -26,6 +30,15 @@ Clock = Callable[[], int]
 def now() -> int:
     """Return the present instant in microseconds since 1970."""
     return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True)
+class _Belief:
+    """Whose key it is, until when that is believed, and when it was found out; seconds of a clock that only goes on."""
+
+    until: float
+    checked: float
+    actor: Actor | None
 
 
 class Credentials:
@@ -39,19 +52,23 @@ class Credentials:
         self._keys = keys
         self._open = open_to_local
         self._clock = clock
-        self._believed: dict[str, tuple[float, Actor | None]] = {}
+        self._believed: dict[str, _Belief] = {}
         self._turn = threading.Lock()
 
     def actor(self, scope: Scope, headers: Headers) -> Actor | None:
-        """Return whose credentials these are; None where there are none, or they are wrong."""
+        """Return whose credentials these are; None where there are none, or they are wrong.
+
+        Raises `StoreError` where the catalog cannot be asked.
+        """
         del scope
         given = headers.get("authorization")
         if given is not None:
             kind, _, text = given.partition(" ")
-            return self._asked("key", text.strip(), self._keys.actor) if kind.lower() == "bearer" else None
+            return self._asked(text.strip()) if kind.lower() == "bearer" else None
         session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
         if session:
-            found = self._asked("session", session, self._people.actor)
+            # Not believed for a while: whoever logs out is out, in every process of the service.
+            found = self._people.actor(session, self._clock())
             if found is not None or not self._open:
                 return found
         return LOCAL if self._open else None
@@ -61,14 +78,19 @@ class Credentials:
         with self._turn:
             self._believed = {}
 
-    def _asked(self, kind: str, text: str, ask: Callable[[str, int], Actor | None]) -> Actor | None:
-        name, at = f"{kind} {text}", time.monotonic()
-        known = self._believed.get(name)
-        if known is not None and known[0] > at:
-            return known[1]
-        found = ask(text, self._clock())
+    def _asked(self, text: str) -> Actor | None:
+        at = time.monotonic()
+        known = self._believed.get(text)
+        if known is not None and known.until > at:
+            return known.actor
+        try:
+            found, checked = self._keys.actor(text, self._clock()), at
+        except StoreError:
+            if known is None or known.actor is None or at - known.checked > BELIEVED_AWAY_SECONDS:
+                raise
+            found, checked = known.actor, known.checked
         with self._turn:
             if len(self._believed) >= _REMEMBERED:
                 self._believed = {}
-            self._believed[name] = (at + BELIEVED_SECONDS, found)
+            self._believed[text] = _Belief(at + BELIEVED_SECONDS, checked, found)
         return found

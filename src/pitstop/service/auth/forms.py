@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 
 from jinja2 import Environment
@@ -61,7 +60,7 @@ def login_routes(  # noqa: C901 - four addresses that share one throttle
     people: People, credentials: Credentials, settings: Settings, *, provider: str = "", clock: Clock = now
 ) -> list[Route]:
     """Return the pages; `provider` names the identity provider, if there is one."""
-    throttle = Throttle()
+    throttle = Throttle(people.fleet)
 
     def show(request: Request, error: str = "", status: int = 200) -> Response:
         there = local_path(request.query_params.get("next", "/"))
@@ -73,17 +72,15 @@ def login_routes(  # noqa: C901 - four addresses that share one throttle
             return show(request)
         form = await request.form()
         name, password = str(form.get("name", "")), str(form.get("password", ""))
-        wait = throttle.wait(name, time.monotonic())
+        wait = await asyncio.to_thread(throttle.attempt, f"login {name}", clock())
         if wait:
             answer = show(request, f"Too many tries for this name; wait {math.ceil(wait)} s.", 429)
             answer.headers["Retry-After"] = str(math.ceil(wait))
             return answer
-        # Counted before it is looked at: many guesses that are sent at once are many guesses.
-        throttle.failed(name, time.monotonic())
         session = await asyncio.to_thread(people.begin, name, password, clock())
         if session is None:
             return show(request, "Name and password do not fit.", 401)
-        throttle.succeeded(name)
+        await asyncio.to_thread(throttle.succeeded, f"login {name}")
         return entered(session, local_path(str(form.get("next", "/"))), settings)
 
     async def setup(request: Request) -> Response:
@@ -91,20 +88,20 @@ def login_routes(  # noqa: C901 - four addresses that share one throttle
         if request.method != "POST":
             return HTMLResponse(_PAGE.render(page))
         form = await request.form()
-        wait = throttle.wait("", time.monotonic())
+        wait = await asyncio.to_thread(throttle.attempt, "setup", clock())
         if wait:
             return HTMLResponse(_PAGE.render(page, error=f"Too many tries; wait {math.ceil(wait)} s."), 429)
         given = {key: str(form.get(key, "")) for key in ("token", "name", "password")}
         try:
             await asyncio.to_thread(people.set_up, **given, at=clock())
         except AccessError as error:
-            throttle.failed("", time.monotonic())
             return HTMLResponse(_PAGE.render(page, error=str(error)), 403)
+        await asyncio.to_thread(throttle.succeeded, "setup")
         return RedirectResponse("/login", 303)
 
     @requires("viewer", "data_scientist", "operator", "approver", "auditor")
     async def logout(request: Request) -> Response:
-        people.end(request.cookies.get(COOKIE, ""))
+        await asyncio.to_thread(people.end, request.cookies.get(COOKIE, ""))
         credentials.forget()
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE)

@@ -7,6 +7,7 @@ that are not ours (DNS rebinding), requests that other sites make a browser send
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 
+from pitstop.errors import StoreError
 from pitstop.service.auth.actor import INGEST, Actor
 from pitstop.service.auth.rules import SAFE, roles_for
 from pitstop.service.problems import problem
@@ -50,6 +52,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_LOG = logging.getLogger(__name__)
 
 
 class Authenticator(Protocol):
@@ -84,7 +87,13 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        refusal, app = self._judge(scope, headers)
+        try:
+            refusal, app = self._judge(scope, headers)
+        except StoreError:
+            # Nothing more is said to whom nobody knows; the log and /readyz say it to those who are.
+            _LOG.warning("the catalog cannot be asked", exc_info=True)
+            away = "the service cannot ask its catalog at the moment; send this again"
+            refusal, app = problem(503, away, {"Retry-After": "2"}), None
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -99,8 +108,8 @@ class Guard:
         if re.sub(r":\d+\Z", "", host) not in self.settings.hosts:
             return problem(421, f"this service does not answer for the host {host[:100]!r}"), None
         path, method = scope["path"], scope["method"]
-        actor = self.authenticator.actor(scope, headers)
         public = PUBLIC.match(path) is not None
+        actor = self._actor(scope, headers, public=public)
         if actor is None and not public:
             return self._unknown(scope, headers), None
         if method not in SAFE and (actor is None or actor.via in {"session", "local"}):
@@ -116,6 +125,14 @@ class Guard:
         if found is not None:
             return _may(actor, INGEST_ROLES, found[1]), self.ingest
         return self._routed(scope, actor, method), self.inner
+
+    def _actor(self, scope: Scope, headers: Headers, *, public: bool) -> Actor | None:
+        try:
+            return self.authenticator.actor(scope, headers)
+        except StoreError:
+            if not public:
+                raise
+            return None  # /readyz answers all the same
 
     def _routed(self, scope: Scope, actor: Actor, method: str) -> Response | None:
         for route in self.routes:

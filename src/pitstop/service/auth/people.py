@@ -37,18 +37,18 @@ class People:
     """The users of a fleet. Every instant is an argument, in microseconds."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
 
     def users(self) -> tuple[User, ...]:
         """Return all users, by name."""
-        with self._fleet.read() as connection:
+        with self.fleet.read() as connection:
             rows = connection.execute(sa.select(_USERS).order_by(_USERS.c.name)).all()
         return tuple(User(row.name, frozenset(json.loads(row.roles)), row.active, row.at) for row in rows)
 
     def add(self, name: str, password: str, roles: Iterable[str], at: int) -> None:
         """Add a user; an empty password is for those who log in elsewhere. Raises `AccessError`."""
         kept = passwords.hashed(password) if password else NO_PASSWORD
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             _insert(connection, name, kept, roles, at)
 
     def set_password(self, name: str, password: str) -> None:
@@ -65,7 +65,7 @@ class People:
 
     def begin(self, name: str, password: str, at: int) -> str | None:
         """Return the secret of a new session; None where name and password do not fit."""
-        with self._fleet.read() as connection:
+        with self.fleet.read() as connection:
             row = connection.execute(sa.select(_USERS).where(_USERS.c.name == name)).one_or_none()
         kept = row.password if row is not None and row.active else NO_PASSWORD
         if not passwords.fits(password, kept) or row is None:
@@ -79,7 +79,7 @@ class People:
         from now on. Raises `AccessError` where the name belongs to somebody else, or the user was made inactive.
         """
         query = sa.select(_USERS).where(_USERS.c.name == name)
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:
                 _insert(connection, name, NO_PASSWORD, roles or ("viewer",), at, subject)
@@ -91,7 +91,7 @@ class People:
                 raise AccessError(msg)
         if row is not None and roles is not None and _known(roles) != set(json.loads(row.roles)):
             self.set_roles(name, roles)
-        with self._fleet.read() as connection:
+        with self.fleet.read() as connection:
             epoch = connection.execute(query).one().epoch
         return self._session(name, epoch, at)
 
@@ -104,19 +104,19 @@ class People:
             _SESSIONS.c.epoch == _USERS.c.epoch,
             _USERS.c.active.is_(True),
         )
-        with self._fleet.read() as connection:
+        with self.fleet.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else Actor(row.name, frozenset(json.loads(row.roles)), None, "session")
 
     def end(self, session: str) -> None:
         """End one session."""
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             connection.execute(_SESSIONS.delete().where(_SESSIONS.c.digest == digest_of(session)))
 
     def bootstrap(self, at: int) -> str | None:
         """Return a token with which the first user can be made, once; None where there is a user."""
         token = new_secret("setup")
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             if connection.execute(sa.select(_USERS.c.name).limit(1)).first() is not None:
                 return None
             # A token that was printed before and never used is worth nothing any more.
@@ -128,7 +128,7 @@ class People:
         """Make the first user, an admin. Raises `AccessError` where the token is not the one, or was used."""
         kept = passwords.hashed(password)
         fresh = (_BOOTSTRAP.c.digest == digest_of(token)) & _BOOTSTRAP.c.used.is_(None)
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             if connection.execute(_BOOTSTRAP.update().where(fresh).values(used=at)).rowcount != 1:
                 msg = "this is not the token that the service printed when it started, or it was used already"
                 raise AccessError(msg)
@@ -137,13 +137,13 @@ class People:
     def _session(self, name: str, epoch: int, at: int) -> str:
         secret = new_secret("session")
         row = {"digest": secret.digest, "user": name, "epoch": epoch, "at": at, "expires": at + SESSION_MICROSECONDS}
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             connection.execute(_SESSIONS.delete().where(_SESSIONS.c.expires <= at))
             connection.execute(_SESSIONS.insert(), row)
         return secret.text
 
     def _change(self, name: str, **values: Any) -> None:
-        with self._fleet.write() as connection:
+        with self.fleet.write() as connection:
             changed = _USERS.update().where(_USERS.c.name == name).values(epoch=_USERS.c.epoch + 1, **values)
             if connection.execute(changed).rowcount != 1:
                 msg = f"there is no user {name!r}"

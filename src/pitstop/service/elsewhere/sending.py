@@ -18,7 +18,7 @@ from pitstop.errors import PitstopError, SpecError, UnknownNameError
 from pitstop.service.elsewhere.asking import secret_of
 from pitstop.service.elsewhere.taking import KIND
 from pitstop.service.elsewhere.trainings import Asked, Trainings, TrainingState
-from pitstop.service.jobs.queue import Jobs
+from pitstop.service.jobs.asking import Asking
 from pitstop.service.notify import webhook
 from pitstop.service.workspace import Workspace
 
@@ -40,7 +40,7 @@ class Dispatch:
     def __init__(
         self,
         workspace: Workspace,
-        jobs: Jobs,
+        jobs: Asking,
         clock: Callable[[], int],
         *,
         allowed: frozenset[str] = frozenset(),
@@ -129,7 +129,7 @@ class Dispatch:
                 _LOG.exception("trainings could not be looked at")
 
 
-def bring_in(jobs: Jobs, asked: Asked) -> str:
+def bring_in(jobs: Asking, asked: Asked) -> str:
     """Have what was brought checked by a job, the same one however often it is asked for; return its id."""
     name = f"{KIND}-{asked.id}-{asked.digest[:16]}-{asked.tries}"
     if not jobs.board.known(name):

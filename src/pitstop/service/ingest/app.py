@@ -18,6 +18,7 @@ from pitstop.errors import (
     PitstopError,
     RecordError,
     SpecError,
+    StoreUnavailableError,
     TooLargeError,
     UnknownNameError,
     UnreadableTableError,
@@ -156,6 +157,7 @@ _STATUSES: tuple[tuple[type[PitstopError], int], ...] = (
     (SpecError, 422),
     (OverloadedError, 429),
     (IngestError, 503),
+    (StoreUnavailableError, 503),
 )
 
 

@@ -21,25 +21,22 @@ from pitstop.records.batches import normalise
 from pitstop.records.identity import artifact_id
 from pitstop.service.ingest import forgetting
 from pitstop.service.ingest.batch import Specs
+from pitstop.service.ingest.grouping import ORDERS, Group, next_group
 from pitstop.service.ingest.label_rows import label_rows
 from pitstop.service.ingest.pairing import pair
-from pitstop.service.ingest.reading import JSON, pieces, refuse_third_class
+from pitstop.service.ingest.reading import pieces, refuse_third_class
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store import intake as kept
 from pitstop.store.compaction import compact, crowded
+from pitstop.store.disk import disk_errors
 from pitstop.store.home import Home
 from pitstop.store.intake import Quarantined
 from pitstop.store.segments import joined
-from pitstop.store.spool import SpoolRecord, read_part, remove_file, spool_files
+from pitstop.store.spool import SpoolRecord, is_of, remove_file, spool_files, spool_id
 from pitstop.store.transaction import Transaction
 from pitstop.store.waiting import erase_waiting, retain_waiting
 
 SPOOL, RECORDS, MODELS = "spool", "records", "models"
-# Payloads of one transaction: enough to make its syncs cheap, few enough to unpack in memory.
-GROUP_BYTES = 16 << 20
-# JSON grows most when it is unpacked.
-_JSON_WEIGHT = 4
-ORDERS = frozenset({"retention", "erasure"})
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,16 @@ class Step:
     bytes: int = 0
 
 
-@dataclass(frozen=True)
-class _Group:
-    records: tuple[SpoolRecord, ...]
-    ends: dict[str, int]
-    damaged: tuple[tuple[str, int, int], ...]
-
-
 class Drain:
-    """Stores what is in the spool of the workspace in folder `path`; a context manager.
+    """Stores what is in the `spool` of the workspace in folder `path`; a context manager.
 
     One process may do so at a time. `specs` gives specifications by name. Opening raises `StoreBusyError` where another
     process stores, and `StoreError`.
     """
 
-    def __init__(self, path: Path, specs: Specs) -> None:
+    def __init__(self, path: Path, specs: Specs, spool: Path | None = None) -> None:
         self.path = path
+        self._spool = spool or path / SPOOL
         self._specs = specs
         self.home = Home.open(path / RECORDS)
         self._stored: dict[str, int] | None = None
@@ -96,9 +87,9 @@ class Drain:
         """
         if self._stored is None:
             self._stored = kept.stored_of(self.home)
-        group, over = self._read(self._stored)
+        group = next_group(self._spool, self._stored)
         if not group.ends:
-            self._remove(over)
+            self._remove(group.over)
             return Step()
         try:
             done = self._committed(group)
@@ -109,7 +100,7 @@ class Drain:
             self.home.scrub()
         moved = sum(end - self._stored.get(name, 0) for name, end in group.ends.items())
         self._stored.update(group.ends)
-        self._remove(over)
+        self._remove(group.over)
         return Step(done.batches, done.repeated, done.quarantined, moved)
 
     def tidy(self) -> bool:
@@ -120,7 +111,7 @@ class Drain:
                 return True
         return False
 
-    def _committed(self, group: _Group) -> Step:
+    def _committed(self, group: Group) -> Step:
         try:
             return self._commit(group, group.records)
         except (StoreError, MemoryError):
@@ -133,13 +124,14 @@ class Drain:
         total = Step()
         for place, record in enumerate(group.records, start=1):
             alone = place == len(group.records)
-            part = _Group((record,), group.ends if alone else {record.file: record.end}, group.damaged if alone else ())
+            ends = group.ends if alone else {record.file: record.end}
+            part = Group((record,), ends, group.damaged if alone else (), ())
             total = _sum(total, self._committed(part))
         return total
 
     def _commit(
         self,
-        group: _Group,
+        group: Group,
         records: Sequence[SpoolRecord],
         refused: Sequence[tuple[SpoolRecord, str]] = (),
     ) -> Step:
@@ -150,41 +142,14 @@ class Drain:
             kept.forget_files(store, self._gone(group))
         return done
 
-    def _read(self, stored: dict[str, int]) -> tuple[_Group, list[Path]]:
-        """Return the next group, and the files that will be over once it is stored."""
-        records: list[SpoolRecord] = []
-        ends: dict[str, int] = {}
-        damaged: list[tuple[str, int, int]] = []
-        over: list[Path] = []
-        weight, ordered = 0, False
-        for path in spool_files(self.path / SPOOL):
-            start = stored.get(path.name, 0)
-            part = read_part(path, start)
-            taken = 0
-            for record in part.records:
-                # An order about rows is a group of its own: what came before it is stored by then.
-                if weight >= GROUP_BYTES or ((records or taken) and (_alone(record) or ordered)):
-                    break
-                ordered = _alone(record)
-                weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in JSON else 1)
-                taken += 1
-            records += part.records[:taken]
-            whole = taken == len(part.records)
-            end = part.end if whole else part.records[taken].start
-            damaged += [(path.name, *span) for span in part.damaged if span[1] <= end]
-            if end > start:
-                ends[path.name] = end
-            if whole and part.over:
-                over.append(path)
-            if not whole or weight >= GROUP_BYTES or ordered:
-                break
-        return _Group(tuple(records), ends, tuple(damaged)), over
-
-    def _gone(self, group: _Group) -> list[str]:
+    def _gone(self, group: Group) -> list[str]:
         """Return files that were deleted after they had been stored."""
         assert self._stored is not None  # noqa: S101 - step() has read it; for the type checker
-        there = {path.name for path in spool_files(self.path / SPOOL)}
-        return [name for name in self._stored if name not in there and name not in group.ends]
+        with disk_errors("read the spool", self._spool):
+            own = spool_id(self._spool)
+        there = {path.name for path in spool_files(self._spool)}
+        # Files of another machine's spool are not here, and not gone.
+        return [name for name in self._stored if name not in there and name not in group.ends and is_of(name, own)]
 
     def _remove(self, over: Sequence[Path]) -> None:
         for path in over:
@@ -198,7 +163,7 @@ class Drain:
         damaged: Sequence[tuple[str, int, int]],
     ) -> Step:
         fresh, repeated = self._unknown(store, records)
-        lost = [_damage(self.path / SPOOL, *span) for span in damaged]
+        lost = [_damage(self._spool, *span) for span in damaged]
         refused: list[tuple[SpoolRecord, str]] = [*hopeless]
         by_model: defaultdict[str, dict[str, list[SpoolRecord]]] = defaultdict(
             lambda: {"predictions": [], "labels": [], "events": []}
@@ -341,11 +306,6 @@ class Drain:
 
     def _loop_home(self, model: str) -> Path | None:
         return self.path / MODELS / model
-
-
-def _alone(record: SpoolRecord) -> bool:
-    """Return whether a record is a group of its own: an order, or what settles an entry of the quarantine."""
-    return record.meta["kind"] in ORDERS or not record.meta.keys().isdisjoint(("mends", "discards"))
 
 
 def _digest(record: SpoolRecord) -> bytes | None:

@@ -36,7 +36,7 @@ def wall_clock() -> int:
 
 
 class Stores(Protocol):
-    """Whoever stores what is in the spool: a `Working` thread or a `Worker` process."""
+    """Whoever stores what is in the spool: a `Working` thread, or a process that is kept."""
 
     @property
     def problem(self) -> str:
@@ -63,7 +63,7 @@ class InboxState:
 
 
 class Inbox:
-    """Takes batches in for the models of the workspace in folder `path`.
+    """Takes batches in for the models of the workspace in folder `path`; they wait in `spool`, by default in there.
 
     `specs` gives specifications by name. `clock` gives now in microseconds: it says when a batch was accepted, and
     nothing is computed from it. `working` may be set to whoever stores, for `state`. `accept` may be called from
@@ -75,6 +75,7 @@ class Inbox:
         path: Path | str,
         specs: Specs,
         *,
+        spool: Path | None = None,
         limits: Limits = LIMITS,
         backlog_bytes: int = BACKLOG_BYTES,
         free_bytes: int = FREE_BYTES,
@@ -86,7 +87,7 @@ class Inbox:
         self.working: Stores | None = None
         self._backlog_limit, self._free_limit = backlog_bytes, free_bytes
         self._clock = clock
-        self._spool = self.path / SPOOL
+        self._spool = spool or self.path / SPOOL
         self._commits = GroupCommit(SpoolWriter(self._spool))
         self._looked = -1.0
         self._since_look = 0
@@ -183,7 +184,7 @@ class Inbox:
 
     def drain(self) -> Drain:
         """Return the drain of this workspace, for the one process or thread that stores; the caller closes it."""
-        return Drain(self.path, self.specs)
+        return Drain(self.path, self.specs, self._spool)
 
     def state(self) -> InboxState:
         """Return how the intake is, for /readyz. Never raises."""
@@ -245,7 +246,7 @@ class Inbox:
         if now or self._backlog > self._backlog_limit // 2:
             self._backlog -= self._stored_in_live_files()
         try:
-            self._free = shutil.disk_usage(self.path).free
+            self._free = shutil.disk_usage(self._spool if self._spool.is_dir() else self.path).free
         except OSError:
             self._free = None
 

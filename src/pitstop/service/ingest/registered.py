@@ -8,12 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pitstop.errors import UnknownNameError
+from pitstop.errors import StoreError, UnknownNameError
 from pitstop.records.spec import ModelSpec
 from pitstop.service.workspace import Workspace
 
 # A model that was registered elsewhere, or registered anew, is seen after this.
 KNOWN_SECONDS = 1.0
+# Where the catalog is away, what was known holds on, and it is asked again after this.
+AWAY_SECONDS = 3.0
 # Names that nobody registered are remembered too, but not without end.
 _MOST = 10_000
 
@@ -39,17 +41,25 @@ class RegisteredSpecs:
         self._workspace.close()
 
     def __call__(self, name: str) -> ModelSpec | None:
-        """Return the specification of a model."""
+        """Return the specification of a model; what it was last known to be where the catalog cannot be asked.
+
+        Raises `StoreError` where the catalog cannot be asked about one that was never known.
+        """
         found = self._known.get(name)
         now = time.monotonic()
-        if found is not None and now - found[0] < KNOWN_SECONDS:
+        if found is not None and now < found[0]:
             return found[1]
         with self._lock:
+            until = now + KNOWN_SECONDS
             try:
                 spec = self._workspace.model(name).spec
             except UnknownNameError:
                 spec = None
+            except StoreError:
+                if found is None or found[1] is None:
+                    raise
+                spec, until = found[1], now + AWAY_SECONDS
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[name] = (now, spec)
+            self._known[name] = (until, spec)
         return spec

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from pitstop.errors import PitstopError
-from pitstop.service.jobs.queue import Jobs
+from pitstop.service.jobs.asking import Asking
 from pitstop.service.jobs.rows import has_rows
 from pitstop.service.workspace import Workspace
 
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
 
 
-def due(workspace: Workspace, jobs: Jobs, at: int) -> tuple[str, ...]:
+def due(workspace: Workspace, jobs: Asking, at: int) -> tuple[str, ...]:
     """Ask for the tick of every model for the slot that `at` (microseconds) is in; return the jobs that are new.
 
     A model whose last tick has not ended is left to it: slots that pass meanwhile are made up by the next one, which
@@ -38,7 +38,7 @@ def due(workspace: Workspace, jobs: Jobs, at: int) -> tuple[str, ...]:
 class Schedule:
     """A thread that asks for what is due every few seconds; a context manager."""
 
-    def __init__(self, workspace: Workspace, jobs: Jobs, clock: Callable[[], int]) -> None:
+    def __init__(self, workspace: Workspace, jobs: Asking, clock: Callable[[], int]) -> None:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(workspace, jobs, clock), name="schedule", daemon=True)
 
@@ -52,7 +52,7 @@ class Schedule:
         self._ended.set()
         self._thread.join()
 
-    def _run(self, workspace: Workspace, jobs: Jobs, clock: Callable[[], int]) -> None:
+    def _run(self, workspace: Workspace, jobs: Asking, clock: Callable[[], int]) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
             try:
                 due(workspace, jobs, clock())

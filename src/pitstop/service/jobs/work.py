@@ -33,6 +33,7 @@ def tick(
 ) -> dict[str, Any]:
     """Take in every window that has closed, then bring the journal's copies up to date."""
     del job
+    workspace.prepare(model)
     now = datetime.fromtimestamp(arguments["now"] / 1e6, UTC)
     source, labels = rows_of(workspace, model)
     done = run_due(

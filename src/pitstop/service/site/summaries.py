@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pitstop.service.words import Words
+
 Models = frozenset[str] | None
 """Names of models, or None for all of them."""
 SHOWN = 50
@@ -24,7 +26,7 @@ and is gathered again when the service starts."""
 
 def declare(tables: sa.MetaData) -> None:
     """Add the three tables."""
-    text, big = sa.Text, sa.BigInteger
+    text, big = Words, sa.BigInteger
     sa.Table(
         "page_cards",
         tables,
