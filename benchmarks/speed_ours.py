@@ -70,6 +70,7 @@ def fit(reference: pa.Table) -> Baseline:
         windows=(0, int(days.max())),
         ages=(0,),
         unit="day",
+        breaks=True,
     )
 
 

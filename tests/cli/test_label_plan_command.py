@@ -58,3 +58,18 @@ def test_what_is_missing_is_said(pitstop: Callable[..., Any], home: Path, tmp_pa
     ran = pitstop("label-plan", "--home", home, "--answers", other)
     assert ran.code == 2
     assert "no column 'predicted'" in ran.err
+
+
+def test_the_worst_segments_of_the_newest_record_are_shown(pitstop: Callable[..., Any], home: Path) -> None:
+    found = pitstop("segments", "--home", home, "--json")
+    assert found.code == 0, found.err
+    assert set(found.document) == {"model", "period", "segments", "domain"}
+    assert found.document["domain"]["low"] <= found.document["domain"]["auc"] <= found.document["domain"]["high"]
+    with Home.open(home, read_only=True) as kept:
+        (name,) = kept.models()
+        newest = kept.artifacts("estimate", name)[-1].content
+    assert found.document["segments"] == newest["segments"]
+    told = pitstop("segments", "--home", home)
+    assert told.code == 0
+    assert told.out.startswith(f"{name}, as of {found.document['period']}: errs ")
+    assert pitstop("segments", "nobody", "--home", home).code == 2

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pitstop.checks.breaks import breaks_in, swaps, time_shifts
 from pitstop.checks.pairs import Pair
 from pitstop.diagnosis.breaks import SURE, Break, ranked
+from pitstop.diagnosis.missing import find_missing
 from pitstop.diagnosis.natural import stretches
-from pitstop.diagnosis.numbers import find_unit_change
+from pitstop.diagnosis.numbers import find_stuck_number, find_unit_change
 from pitstop.diagnosis.repeated import find_repeated, find_stale
 from pitstop.records.facts import facts_of
 
@@ -123,6 +124,31 @@ def test_stretches_cover_every_row_once(rows: int, window: int) -> None:
         assert min(cut.stop - cut.start for cut in cuts) >= 100
 
 
+def test_a_rate_that_is_fixed_daily_is_not_stuck_and_a_sensor_is() -> None:
+    random = np.random.default_rng(8)
+    daily = np.repeat(np.round(random.normal(3.0, 0.5, 60), 3), random.integers(50, 400, 60))
+    held = np.full(500, 2.5)
+    assert find_stuck_number("rate", daily, held, ALPHA) is None
+    assert find_stuck_number("rate", daily, np.full(1000, 2.5), ALPHA) is not None
+    mixed_up = random.permutation(daily)
+    assert find_stuck_number("rate", mixed_up, held, ALPHA) is not None
+
+
+def test_values_that_are_lost_in_gusts_may_be_lost_in_another_one() -> None:
+    random = np.random.default_rng(9)
+    gusty = np.zeros(8000, dtype=bool)
+    for first in random.integers(0, 7900, 40):
+        gusty[first : first + random.integers(5, 40)] = True
+    current = np.zeros(1000, dtype=bool)
+    worst = max(float(np.mean(gusty[at : at + 1000])) for at in range(0, 8000, 1000))
+    current[100 : 100 + int(1400 * worst)] = True
+    assert find_missing("pressure", gusty, current, ALPHA) is None
+    # As many, one here and one there, are lost otherwise; and twice as many are too many.
+    assert find_missing("pressure", gusty, random.permutation(current), ALPHA) is not None
+    current[100 : 150 + int(2200 * worst)] = True
+    assert find_missing("pressure", gusty, current, ALPHA) is not None
+
+
 def mixed(make: Callable[[Any], Any], share: float = 0.2) -> Callable[[Any], Any]:
     return lambda values: np.where(np.random.default_rng(6).random(len(values)) < share, make(values), values)
 
@@ -131,7 +157,8 @@ PARTIAL: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "slips of a key": ("channel", "misspelt", mixed(lambda x: np.char.replace(x.astype(str), "agent", "aegnt"))),
     "a new word": ("channel", "unseen_categories", mixed(lambda x: np.full(len(x), "kiosk"))),
     "halves of guests": ("guests", "new_values", mixed(lambda x: x / 2)),
-    "some in cents": ("price", "range", mixed(lambda x: x * 1000)),
+    "some in cents": ("price", "unit_change", mixed(lambda x: x * 1000)),
+    "a marker": ("price", "range", mixed(lambda x: np.full(len(x), -9999.0), 0.04)),
 }
 
 
@@ -140,7 +167,8 @@ def test_a_fault_in_part_of_the_rows_is_told_by_its_kind(name: str) -> None:
     column, kind, make = PARTIAL[name]
     breaks = found(change_of(column, make))
     assert [(item.column, item.kind) for item in breaks] == [(column, kind)], breaks
-    assert 0.02 < breaks[0].size < 0.25
+    assert 0.02 < breaks[0].share < 0.25
+    assert breaks[0].size == (1000 if kind == "unit_change" else breaks[0].share)
 
 
 def test_columns_that_change_places_in_some_rows_are_told() -> None:

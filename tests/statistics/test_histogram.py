@@ -129,3 +129,23 @@ def test_integers_and_booleans_are_counted_as_numbers() -> None:
 def test_distances_over_other_bins_are_refused() -> None:
     with pytest.raises(StatisticError, match="over the same bins"):
         count(REFERENCE).psi(Histogram.empty(NumericBins((0.0,))))
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([1.0, 2.0, 5.0, 9.0]), max_size=60), st.floats(0.0, 400.0))
+def test_values_that_are_alike_are_counted(values: list[float], value: float) -> None:
+    few = Histogram.empty(NumericBins.fit(np.array([1.0, 2.0, 5.0, 9.0] * 30))).updated(np.array(values))
+    assert few.alike == max((values.count(each) for each in set(values)), default=0)
+    inside = BINS.edges[0] <= value < BINS.edges[-1]
+    assert count(np.full(50, value)).alike == 50 * inside
+    # Beside values that differ within its cell, a value is not told: the count is a lower bound.
+    assert count(np.append(REFERENCE, np.full(50, value))).alike < 50
+
+
+def test_values_that_are_nearly_equal_count_as_alike_and_a_spread_does_not() -> None:
+    middle = BINS.edges[10]
+    width = BINS.edges[11] - middle
+    assert count(middle + width * (0.5 + 0.005 * RNG.normal(size=200))).alike == 200
+    assert count(middle + width * RNG.uniform(size=200)).alike == 0
+    assert count(np.array([])).alike == 0
+    assert Histogram.empty(NumericBins(())).updated(np.ones(9)).alike == 0

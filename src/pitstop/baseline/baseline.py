@@ -45,7 +45,8 @@ class Baseline:
     and `outcomes` are the reference windows added up; `cells` holds only labelled rows that the tree was not fitted on.
     `windows` is the first and the last reference window, `ages` the ages in windows at which cohorts of predictions are
     compared, `unit` the word for a window (day, hour, week; "" with row-count windows). `expectation` is what labelled
-    reference rows teach of outcomes beyond the calibrator (None without any).
+    reference rows teach of outcomes beyond the calibrator (None without any). `breaks` says whether far and repeated
+    values are watched: not in a baseline that was kept before they were.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Baseline:
     ages: tuple[int, ...]
     unit: str
     expectation: Expectation | None = None
+    breaks: bool = False
 
     @property
     def features(self) -> Mapping[str, Histogram | CategoryCounts]:
@@ -89,6 +91,7 @@ class Baseline:
             "windows": list(self.windows),
             "ages": list(self.ages),
             "unit": self.unit,
+            "breaks": self.breaks,
         }
 
     @classmethod
@@ -114,6 +117,7 @@ class Baseline:
             ages=tuple(state["ages"]),
             unit=state["unit"],
             expectation=Expectation.from_state(part("expectation.")) if "expectation.numbers" in state else None,
+            breaks=state.get("breaks", False),
         )
 
     def leaves(

@@ -25,6 +25,7 @@ from pitstop.cli.power_command import power
 from pitstop.cli.quarantine_command import quarantine
 from pitstop.cli.replay_command import replay
 from pitstop.cli.run_command import run as run_due
+from pitstop.cli.segments_command import segments
 from pitstop.cli.selftest_command import selftest
 from pitstop.cli.served_command import audit, served
 from pitstop.cli.statement_commands import approve, attest, incident, override
@@ -79,7 +80,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "rollback": rollback,
         "home": home,
     },
-    _KNOW: {"value": value, "selftest": selftest, "power": power, "label-plan": label_plan},
+    _KNOW: {"value": value, "selftest": selftest, "power": power, "segments": segments, "label-plan": label_plan},
     _RECORD: {
         "evidence": evidence,
         "served": served,

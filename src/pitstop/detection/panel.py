@@ -75,6 +75,11 @@ class Layout:
         return np.array([stream.tolerance for stream in self.streams])[self.owner]
 
     @cached_property
+    def sudden(self) -> Floats:
+        """Rate that a window of each column must reach to page by itself: float64[I]."""
+        return np.array([stream.sudden for stream in self.streams])[self.owner]
+
+    @cached_property
     def quality(self) -> Floats:
         """1.0 for each column of a quality stream, else 0.0: float64[I]."""
         return np.array([float(stream.kind == "quality") for stream in self.streams])[self.owner]
@@ -155,7 +160,7 @@ class Panel:
         by_indicator = self._by_indicator(rank_sr, exact_sr)
         evidence = self._by_stream(by_indicator) / self.thresholds
         excess = self.healthy.excess(k, n, phase)
-        level = self.fast_levels[layout.owner] * layout.share
+        level = self.fast_levels[layout.owner] * layout.share * (k >= layout.sudden * n)
         breaks = fast.evidence(
             self.healthy,
             phase,

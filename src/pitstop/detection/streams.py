@@ -25,6 +25,7 @@ class Stream:
     "null", "error"). `weight` is its share of the budget relative to other streams; `tolerance` in [0, 1) the change
     of a rate that is not worth an alarm. With `two_sided` false only rises count. `autocorrelated` divides the
     evidence by the autocorrelation that the reference shows: right for inputs, which wander slowly; slow for errors.
+    `sudden` in [0, 1] is the rate that one window must reach to page by itself.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Stream:
     tolerance: float = 0.0
     two_sided: bool = True
     autocorrelated: bool = False
+    sudden: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a stream that cannot be watched."""
@@ -43,6 +45,9 @@ class Stream:
             raise BaselineError(msg)
         if not 0 <= self.tolerance < 1:
             msg = f"stream {self.name!r} has the tolerance {self.tolerance!r}; expected a number in [0, 1)"
+            raise BaselineError(msg)
+        if not 0 <= self.sudden <= 1:
+            msg = f"stream {self.name!r} has the sudden rate {self.sudden!r}; expected a number in [0, 1]"
             raise BaselineError(msg)
         if not (math.isfinite(self.weight) and self.weight > 0):
             msg = f"stream {self.name!r} has the weight {self.weight!r}; expected a finite number above 0"

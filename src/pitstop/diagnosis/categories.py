@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.diagnosis.breaks import Break
-from pitstop.diagnosis.natural import stretches
+from pitstop.diagnosis.natural import HELD_AGAIN, longest_run, stretches
 from pitstop.diagnosis.wording import percent, shown
 from pitstop.statistics.significance import one_sided_only_p, rate_p
 
@@ -107,7 +107,7 @@ def alike(old: str, new: str) -> float:
 
 
 def find_stuck_category(column: str, sides: Categories, alpha: float) -> Break | None:
-    """Return a fault where one value fills a column in which no value did so in any stretch."""
+    """Return a fault where one value fills a column in which no value did so in any stretch, nor for half as long."""
     before, after = sides.counts()
     rows, now = int(before.sum()), int(after.sum())
     if min(rows, now) < FEWEST_VALUES:
@@ -116,6 +116,8 @@ def find_stuck_category(column: str, sides: Categories, alpha: float) -> Break |
     share, rate = float(after[top] / now), float(before[top] / rows)
     most = float(sides.habits()[1].max())
     if share < 0.99 or most > VARIED or rate_p(int(before[top]), rows, int(after[top]), now) >= alpha:
+        return None
+    if int(after[top]) <= HELD_AGAIN * longest_run(sides.reference[sides.reference >= 0]):
         return None
     sentence = (
         f"{column}: {percent(share)} of the rows hold the one value {shown(sides.names[top])} ({percent(rate)} "

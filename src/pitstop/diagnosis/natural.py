@@ -21,6 +21,9 @@ FEWEST_STRETCHES = 4
 # A stretch of fewer rows shows chance, not habit.
 FEWEST_ROWS = 100
 
+# A column that held one value for so long once may do so again for twice that.
+HELD_AGAIN = 2.0
+
 Floats = NDArray[np.float64]
 
 
@@ -34,6 +37,19 @@ def stretches(rows: int, window: int) -> tuple[slice, ...]:
         return ()
     edges = np.linspace(0, rows, wanted + 1).astype(int)
     return tuple(slice(int(first), int(end)) for first, end in itertools.pairwise(edges))
+
+
+def longest_run(values: NDArray[Any]) -> int:
+    """Return the largest number of equal neighbours; 0 of nothing. NaN and other missing values are to be left out."""
+    if not values.size:
+        return 0
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    return int(np.diff(np.append(starts, values.size)).max())
+
+
+def runs(marked: NDArray[np.bool_]) -> int:
+    """Return how many runs of marked neighbours there are: gusts, if they come in gusts."""
+    return int(np.sum(marked & np.append(True, ~marked[:-1]))) if marked.size else 0
 
 
 def largest(measure: Callable[[Any], float], values: Any, cuts: tuple[slice, ...]) -> float:

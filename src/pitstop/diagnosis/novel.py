@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pitstop.diagnosis.breaks import Break, BreakKind
 from pitstop.diagnosis.natural import stretches
 from pitstop.diagnosis.wording import number, percent, shown
+from pitstop.statistics.significance import kolmogorov_smirnov
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -21,6 +22,10 @@ FEWEST_NEW, LEAST_SHARE = 5, 0.005
 TIMES = 2.0
 # Numbers of many values count as new from so many times the largest size on, and below as small a part of the least.
 FAR = 2.0
+# So many values far out, that near to the reference once divided by a power of ten, are in another unit.
+FEWEST_ODD = 20
+_AS_BEFORE = 0.3
+_ORDERS = tuple(10.0**power for power in (-6, -4, -3, -2, 2, 3, 4, 6))
 # Where a stretch brings as many new values by itself, new ones mean nothing: of words, and of numbers.
 _OPEN, _OPEN_NUMBERS = 0.3, 0.02
 # Of the new words so many must be one slip of a key away from a known one.
@@ -74,6 +79,10 @@ def find_new_numbers(column: str, reference: Floats, current: Floats) -> Break |
         share, most, odd = _outside(reference, current)
         if not _many(share, most, after.size):
             return None
+        factor = _factor(reference, odd)
+        if factor is not None:
+            return _in_another_unit(column, share, factor)
+        odd = np.unique(odd)
     beyond = bool(((odd < known[0]) | (odd > known[-1])).all())
     some = ", ".join(number(float(value)) for value in odd[:: max(1, odd.size // 3)][:3])
     sentence = (
@@ -121,7 +130,27 @@ def _outside(reference: Floats, current: Floats) -> tuple[float, float, Floats]:
             shares.append(float(np.mean((size[cut] < low / FAR) | (size[cut] > high * FAR))))
         now = np.abs(np.where(np.isfinite(current) & (current != 0), current, np.nan))
         odd = (now < lows.min() / FAR) | (now > highs.max() * FAR)
-    return float(np.mean(odd)), max(shares), np.unique(current[odd])
+    return float(np.mean(odd)), max(shares), current[odd]
+
+
+def _factor(reference: Floats, odd: Floats) -> float | None:
+    """Return the order of magnitude by which the odd values differ from the reference's, None where none fits.
+
+    Divided by it they must lie as the reference's values do; a marker or wild values do not.
+    """
+    if odd.size < FEWEST_ODD:
+        return None
+    known = reference[np.isfinite(reference) & (reference != 0)]
+    distances = {factor: kolmogorov_smirnov(known, odd / factor) for factor in _ORDERS}
+    best = min(distances, key=lambda factor: distances[factor])
+    return best if distances[best] <= _AS_BEFORE else None
+
+
+def _in_another_unit(column: str, share: float, factor: float) -> Break:
+    times = factor if factor > 1 else 1 / factor
+    how = f"{number(times)} times {'larger' if factor > 1 else 'smaller'}"
+    sentence = f"{column}: in {percent(share)} of the rows the values are {how} than before: their unit changed."
+    return Break(column, "unit_change", times, share, 0.8, sentence)
 
 
 def _slipped(word: str, known: set[str]) -> str | None:

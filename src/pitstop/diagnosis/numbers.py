@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pitstop.diagnosis.breaks import Break
 from pitstop.diagnosis.categories import VARIED
-from pitstop.diagnosis.natural import stretches, usual_distance
+from pitstop.diagnosis.natural import HELD_AGAIN, longest_run, stretches, usual_distance
 from pitstop.diagnosis.wording import number, percent
 from pitstop.statistics.significance import kolmogorov_smirnov, kolmogorov_smirnov_p, rate_p
 
@@ -213,7 +213,8 @@ def _factors() -> list[_Change]:
 def find_stuck_number(column: str, reference: Floats, current: Floats, alpha: float) -> Break | None:
     """Return a single value that suddenly holds many rows: a sensor that hangs, a default, a marker for missing.
 
-    Arguments as `find_unit_change`. A column that is constant for stretches of the reference is not called stuck.
+    Arguments as `find_unit_change`. A column that is constant for stretches of the reference is not called stuck, nor
+    one that holds each value for long (a rate that is fixed daily), unless it now does so for twice as many rows.
     """
     before, after = (side[np.isfinite(side)] for side in (reference, current))
     if min(before.size, after.size) < FEWEST_VALUES:
@@ -231,6 +232,8 @@ def find_stuck_number(column: str, reference: Floats, current: Floats, alpha: fl
     frozen = share >= 0.99 and most <= VARIED
     sudden = usual < 0.1 and share >= 0.2 and share > 2 * most
     alien = rate < 0.001 and share >= 0.05 and (share > 3 * most or not known[0] <= value <= known[-1])
+    if int(counts[top]) <= HELD_AGAIN * longest_run(before):
+        return None
     # Beside other new values one of them is no marker: the column moved as a whole.
     alien = alien and float(counts[before_counts == 0].sum() / after.size) < 2 * share
     if not (frozen or sudden or alien):

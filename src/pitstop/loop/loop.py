@@ -32,6 +32,7 @@ from pitstop.loop.models import Models, Predictions, decide
 from pitstop.loop.orders import Order
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import RowLog
+from pitstop.loop.surveying import survey
 from pitstop.loop.tracing import trace
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
@@ -216,11 +217,12 @@ class Loop:
         """Keep what the period's performance was estimated to be before its labels come."""
         period = self.calendar.period_at(self.calendar.window_start(window))
         found = estimate_period(self.stints, self.log, self.calendar, self.estimates)
-        owner = self.stints[-1][0].id
+        (owner, windows), self.stints = self.stints[-1], ()
         self.estimates[period] = found
-        self.stints = ()
         content = {"period": period, "metrics": {name: asdict(estimate) for name, estimate in found.items()}}
-        return Kept("estimate", artifact_id("estimate", {"period": period, "baseline": owner}), at, (owner,), content)
+        content |= survey(self.spec, self.log, owner, (windows[0].window, windows[-1].window))
+        name = artifact_id("estimate", {"period": period, "baseline": owner.id})
+        return Kept("estimate", name, at, (owner.id,), content)
 
     def _new_reference(self, window: int) -> list[Kept]:
         """Fit the baseline and the detectors of whoever serves from `window` on."""
@@ -229,13 +231,7 @@ class Loop:
         owner = champion.id if champion else self.spec.id
         rows, said = self._judge_again(window)
         reference = fit_reference(
-            self.spec,
-            self.layout,
-            self.log,
-            before=window,
-            owner=owner,
-            ages=self.ages,
-            first_fit=window == self.start,
+            self.spec, self.layout, self.log, before=window, owner=owner, ages=self.ages, first_fit=window == self.start
         )
         baseline = self.baseline = reference.baseline
         self.log.leaf.values[rows] = baseline.leaves(self.log.features(rows), said.scores, said.decided)

@@ -108,6 +108,7 @@ def fit_reference(
         ages=ages if outcomes.labelled else (),
         unit="" if calendar.by_rows else str(calendar.window),
         expectation=fit_expectation(layout, _said(layout, log, labelled), log.labels[labelled]),
+        breaks=True,
     )
     return Reference(baseline, windows)
 
@@ -263,35 +264,44 @@ def _novel(spec: ModelSpec, log: RowLog, before: int) -> Mapping[int, Mapping[st
     found: dict[int, dict[str, int]] = {int(window): {} for window in windows}
     for name in spec.columns.features:
         values = log.values(name)[rows]
+        new: dict[str, NDArray[np.bool_]]
         if name in spec.columns.categorical:
             known = values >= 0
             pairs = np.unique(np.stack([values[known], which[known]]), axis=1)
             homes = np.bincount(pairs[0], minlength=int(values.max(initial=0)) + 1)
-            new = known & (homes[np.maximum(values, 0)] == 1)
-            stream = f"unseen:{name}"
+            new = {f"unseen:{name}": known & (homes[np.maximum(values, 0)] == 1)}
         else:
-            new = _outside_others(values, which, len(windows))
-            stream = f"range:{name}"
-        counts = np.bincount(which[new], minlength=len(windows))
-        for window, count in zip(windows, counts, strict=True):
-            found[int(window)][stream] = int(count)
+            outside, far = _outside_others(values, which, len(windows))
+            new = {f"range:{name}": outside, f"far:{name}": far}
+        for stream, rows_of in new.items():
+            counts = np.bincount(which[rows_of], minlength=len(windows))
+            for window, count in zip(windows, counts, strict=True):
+                found[int(window)][stream] = int(count)
     return found
 
 
-def _outside_others(values: Floats, which: Ints, windows: int) -> NDArray[np.bool_]:
-    """Return which values lie below the least or above the greatest value of all other windows."""
+def _outside_others(values: Floats, which: Ints, windows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which values lie outside the range of all other windows, and which by more than that range is wide."""
     finite = np.isfinite(values)
     low, high = np.full(windows, np.inf), np.full(windows, -np.inf)
     np.minimum.at(low, which[finite], values[finite])
     np.maximum.at(high, which[finite], values[finite])
     if windows < 2:
-        return np.zeros(len(values), dtype=np.bool_)
+        nothing = np.zeros(len(values), dtype=np.bool_)
+        return nothing, nothing
     lowest, highest = np.argmin(low), np.argmax(high)
     others_low = np.full(windows, low[lowest])
     others_low[lowest] = np.delete(low, lowest).min()
     others_high = np.full(windows, high[highest])
     others_high[highest] = np.delete(high, highest).max()
-    return np.asarray(finite & ((values < others_low[which]) | (values > others_high[which])), dtype=np.bool_)
+    outside = finite & ((values < others_low[which]) | (values > others_high[which]))
+    # Halves, as in the bins: a range of the largest floats is no float. Infinite where no other window has a value.
+    with np.errstate(invalid="ignore"):
+        half, size = others_high / 2 - others_low / 2, np.maximum(np.abs(others_low), np.abs(others_high)) / 2
+        half = np.where(half > 1e-12 * size, half, np.maximum(size, 0.5))
+        beyond = np.maximum(others_low[which] / 2 - values / 2, values / 2 - others_high[which] / 2)
+        far = outside & (beyond > half[which])
+    return np.asarray(outside, dtype=np.bool_), np.asarray(far, dtype=np.bool_)
 
 
 def _with_novel(window: WindowCounts, novel: Mapping[int, Mapping[str, int]]) -> WindowCounts:

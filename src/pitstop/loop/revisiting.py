@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.errors import BaselineError, StoreError, UnknownNameError
@@ -35,7 +35,7 @@ def revisit(home: Home, model: str = "") -> Revisited:
 
     Raises `UnknownNameError` for a model that is not there, `StoreError` for one that has not begun.
     """
-    name = _only(home, model)
+    name = only_model(home, model)
     saved, specs = home.load_state(name), home.artifacts("spec", name)
     if saved is None or not specs:
         msg = f"{name!r} has no first model yet, so it has no reference; run `pitstop run` until its start"
@@ -63,10 +63,13 @@ def revisit(home: Home, model: str = "") -> Revisited:
     if not found.windows:
         msg = f"the reference of {name!r} holds no rows any more; there is nothing to replay until the next release"
         raise BaselineError(msg)
-    return Revisited(spec, found.baseline, found.windows, log, found.baseline.id == baseline.id)
+    # What the baseline that serves did not watch from its start is not watched by the same one refitted.
+    again = replace(found.baseline, breaks=baseline.breaks)
+    return Revisited(spec, again, found.windows, log, found.baseline.id == baseline.id)
 
 
-def _only(home: Home, model: str) -> str:
+def only_model(home: Home, model: str) -> str:
+    """Return a model's name, or where none is given that of the only one. Raises `UnknownNameError`."""
     names = home.models()
     if model:
         if model in names:

@@ -1,6 +1,7 @@
 """Monitors: baseline and profiles in, signals and indicator counts out."""
 
 from pitstop.monitors.base import Monitor
+from pitstop.monitors.breaks import Breaks
 from pitstop.monitors.drift import FeatureDrift
 from pitstop.monitors.estimated import EstimatedPerformance
 from pitstop.monitors.outputs import OutputDrift
@@ -11,5 +12,5 @@ from pitstop.registry import Registry
 MONITORS: Registry[Monitor] = Registry(
     "monitor",
     "pitstop.monitors",
-    (Performance(), OutputDrift(), FeatureDrift(), Quality(), Volume(), EstimatedPerformance()),
+    (Performance(), OutputDrift(), FeatureDrift(), Quality(), Volume(), Breaks(), EstimatedPerformance()),
 )

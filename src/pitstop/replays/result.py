@@ -9,6 +9,7 @@ from typing import Any
 from pitstop.diagnosis.breaks import SURE
 from pitstop.incidents import Alarm, Incident, condition
 from pitstop.loop.loop import Loop
+from pitstop.loop.surveying import segment_document, segments_of
 from pitstop.replays.distributions import most_moved, moved
 from pitstop.replays.hindsight import METRICS, Hindsight
 from pitstop.report.formats import plural
@@ -119,9 +120,18 @@ def conclude(loop: Loop, hindsight: Hindsight, *, started: str, note: str) -> Re
             }
             for item in loop.upkeep.timeline.releases
         ],
+        "segments": _segments(loop),
         "price_range": None if hindsight.prices is None else [_finite(price) for price in hindsight.prices],
     }
     return ReplayResult(document, _story(loop, hindsight, document, started, note))
+
+
+def _segments(loop: Loop) -> list[dict[str, Any]]:
+    """Return where the model that serves at the end errs most."""
+    if loop.baseline is None:
+        return []
+    found = segments_of(loop.spec, loop.log, loop.baseline, loop.window - 1)
+    return [segment_document(item) for item in found]
 
 
 def _finite(price: float) -> float | None:

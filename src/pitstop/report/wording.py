@@ -70,6 +70,8 @@ def _fault(alarm: Alarm) -> str:
     faults = {
         "nulls": f"missing {column}",
         "range": f"{column} outside its usual range",
+        "far": f"{column} far outside its usual range",
+        "stuck": f"{column or 'the score'} at one value",
         "unseen": f"unknown values of {column}",
         "duplicates": "repeated rows",
     }
