@@ -46,7 +46,8 @@ class Baseline:
     `windows` is the first and the last reference window, `ages` the ages in windows at which cohorts of predictions are
     compared, `unit` the word for a window (day, hour, week; "" with row-count windows). `expectation` is what labelled
     reference rows teach of outcomes beyond the calibrator (None without any). `breaks` says whether far and repeated
-    values are watched: not in a baseline that was kept before they were.
+    values are watched: not in a baseline that was kept before they were. `groups` are the groups of people that are
+    watched: (protected column or columns, their names) each.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Baseline:
     unit: str
     expectation: Expectation | None = None
     breaks: bool = False
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def features(self) -> Mapping[str, Histogram | CategoryCounts]:
@@ -92,6 +94,7 @@ class Baseline:
             "ages": list(self.ages),
             "unit": self.unit,
             "breaks": self.breaks,
+            "groups": [[column, list(names)] for column, names in self.groups],
         }
 
     @classmethod
@@ -118,6 +121,7 @@ class Baseline:
             unit=state["unit"],
             expectation=Expectation.from_state(part("expectation.")) if "expectation.numbers" in state else None,
             breaks=state.get("breaks", False),
+            groups=tuple((column, tuple(names)) for column, names in state.get("groups", ())),
         )
 
     def leaves(

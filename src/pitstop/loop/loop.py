@@ -27,6 +27,7 @@ from pitstop.loop.diagnosing import Cause, diagnose
 from pitstop.loop.elsewhere import ElsewhereUpkeep
 from pitstop.loop.estimating import Stint, estimate_period, extended
 from pitstop.loop.gatekeeping import Gatekeeper
+from pitstop.loop.grouping import count_groups
 from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep_transaction
 from pitstop.loop.models import Models, Predictions, decide
 from pitstop.loop.orders import Order
@@ -336,6 +337,9 @@ class Loop:
         late_leaves = baseline.leaves(log.features(late), champion.scores, champion.decided)
         log.leaf.values[late] = late_leaves
         errors = row_errors(self.spec, champion.decided, labels)
+        judged = log.judged.values
+        cohorts = cohort_errors(self.spec, baseline.layout, log, (judged, log.leaf.values), window, baseline.ages)
+        of_age = (cohorts.middle, judged[cohorts.middle])
         return window_counts(
             baseline.layout,
             window,
@@ -343,9 +347,8 @@ class Loop:
             outputs=served,
             leaves=baseline.leaves(table, *served),
             labelled=Labelled(champion.scores, champion.decided, labels, late_leaves, errors),
-            cohorts=cohort_errors(
-                self.spec, baseline.layout, log, (log.judged.values, log.leaf.values), window, baseline.ages
-            ),
+            cohorts=cohorts,
+            groups=count_groups(self.spec, log, baseline.groups, (batch, served[1]), of_age),
         )
 
     def _settle(self, baseline: Baseline, window: int, at: int, batch: Ints, late: Ints) -> list[Kept]:

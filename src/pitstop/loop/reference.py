@@ -23,6 +23,7 @@ from pitstop.baseline.expectation import Said, fit_expectation
 from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.engines.base import Piece
 from pitstop.engines.local import LocalEngine
+from pitstop.loop.grouping import Groups, count_groups, fit_groups
 from pitstop.loop.rowlog import RowLog
 from pitstop.monitors.base import WindowCounts
 from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes
@@ -58,10 +59,11 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Cohorts:
-    """(wrong, labelled) of the cohort of each age, and the errors by leaf of the one of middle age."""
+    """(wrong, labelled) of the cohort of each age, and of the one of middle age the errors by leaf, and its rows."""
 
     counts: tuple[tuple[tuple[int, ...], int], ...]
     cells: Cells
+    middle: Ints
 
 
 def fit_reference(
@@ -82,7 +84,8 @@ def fit_reference(
     errors = row_errors(spec, log.fresh_class.values[labelled], log.labels[labelled])
     even = calendar.window_of(log.first_label_at[labelled]) % 2 == 0
     tree = fit_tree(_codes(layout, log, labelled[even]), errors[even])
-    windows = _windows(spec, layout, log, tree, (first, before), (predicted, labelled, errors), ages)
+    groups = fit_groups(spec, log, predicted)
+    windows = _windows(spec, layout, log, tree, (first, before), (predicted, labelled, errors), ages, groups)
     if first_fit:
         novel = _novel(spec, log, before)
         windows = tuple(_with_novel(window, novel) for window in windows)
@@ -109,6 +112,7 @@ def fit_reference(
         unit="" if calendar.by_rows else str(calendar.window),
         expectation=fit_expectation(layout, _said(layout, log, labelled), log.labels[labelled]),
         breaks=True,
+        groups=groups,
     )
     return Reference(baseline, windows)
 
@@ -135,6 +139,7 @@ def window_counts(
     leaves: NDArray[np.integer[Any]],
     labelled: Labelled,
     cohorts: Cohorts,
+    groups: Mapping[str, tuple[Ints, Ints]],
 ) -> WindowCounts:
     """Count one window: rows predicted in it with their (scores, decisions) and leaves, and rows labelled in it."""
     scores, decided = outputs
@@ -148,7 +153,7 @@ def window_counts(
         labelled.leaves,
         labelled.errors,
     )
-    return WindowCounts(window, profile, outcomes, cohorts.counts, cohorts.cells)
+    return WindowCounts(window, profile, outcomes, cohorts.counts, cohorts.cells, groups=groups)
 
 
 def cohort_errors(
@@ -166,7 +171,7 @@ def cohort_errors(
     """
     decided, leaves = said
     calendar, found = spec.calendar, []
-    cells = Cells.empty(LeafBins())
+    cells, middle = Cells.empty(LeafBins()), np.zeros(0, dtype=np.int64)
     end = calendar.window_start(window + 1)
     edges = layout.outcome_bins.error_edges
     for age in ages:
@@ -178,8 +183,8 @@ def cohort_errors(
         wrong = tuple(int((errors >= edge).sum()) for edge in edges) if edges else (int(errors.sum()),)
         found.append((wrong, len(rows)))
         if age == ages[len(ages) // 2]:
-            cells = cells.updated(leaves[rows], errors)
-    return Cohorts(tuple(found), cells)
+            cells, middle = cells.updated(leaves[rows], errors), rows
+    return Cohorts(tuple(found), cells, middle)
 
 
 def _given(decided: NDArray[Any]) -> NDArray[np.bool_]:
@@ -223,6 +228,7 @@ def _windows(
     span: tuple[int, int],
     rows: tuple[Ints, Ints, Floats],
     ages: tuple[int, ...],
+    groups: Groups,
 ) -> tuple[WindowCounts, ...]:
     """Count every window of the span that has rows predicted or labels arrived."""
     predicted, labelled, errors = rows
@@ -239,6 +245,7 @@ def _windows(
         if not len(made) and not late.any():
             continue
         done = labelled[late]
+        cohorts = cohort_errors(spec, layout, log, (decided, leaf), window, ages)
         found.append(
             window_counts(
                 layout,
@@ -247,7 +254,10 @@ def _windows(
                 outputs=(scores[made], decided[made]),
                 leaves=leaf[made],
                 labelled=Labelled(scores[done], decided[done], log.labels[done], leaf[done], errors[late]),
-                cohorts=cohort_errors(spec, layout, log, (decided, leaf), window, ages),
+                cohorts=cohorts,
+                groups=count_groups(
+                    spec, log, groups, (made, decided[made]), (cohorts.middle, decided[cohorts.middle])
+                ),
             )
         )
     return tuple(found)

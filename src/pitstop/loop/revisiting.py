@@ -64,7 +64,7 @@ def revisit(home: Home, model: str = "") -> Revisited:
         msg = f"the reference of {name!r} holds no rows any more; there is nothing to replay until the next release"
         raise BaselineError(msg)
     # What the baseline that serves did not watch from its start is not watched by the same one refitted.
-    again = replace(found.baseline, breaks=baseline.breaks)
+    again = replace(found.baseline, breaks=baseline.breaks, groups=baseline.groups)
     return Revisited(spec, again, found.windows, log, found.baseline.id == baseline.id)
 
 

@@ -229,6 +229,10 @@ class RowLog:
         words = list(self._words[name])
         return [words[kind] if kind >= 0 else "" for kind in kinds], places
 
+    def words(self, name: str) -> Sequence[str]:
+        """Return the categories of a column in the order of their codes."""
+        return list(self._words[name])
+
     def predicted_between(self, start: int, end: int) -> Ints:
         """Return the ordinals of the rows predicted from instant `start` to before `end`; rows are logged in order."""
         first, last = np.searchsorted(self.at, [start, end])

@@ -17,6 +17,7 @@ from pitstop.detection.streams import Finding, ReferenceCounts, Stream
 from pitstop.detection.volume import VolumeDetector
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Monitor, WindowCounts
+from pitstop.monitors.groups import labelled_indicators
 from pitstop.monitors.performance import error_indicators
 from pitstop.records.calendar import Calendar
 from pitstop.records.spec import ModelSpec
@@ -109,7 +110,7 @@ class Watch:
             )
             for place, (monitor, stream) in enumerate(volumes)
         ]
-        return cls(counted, Panel.joined(panels), tuple(rows), calendar, dict(error_indicators(baseline)))
+        return cls(counted, Panel.joined(panels), tuple(rows), calendar, _ages(baseline))
 
     def step(self, window: WindowCounts) -> tuple[Watch, tuple[Finding, ...]]:
         """Take in one window; return the next state and what was found, in the order of streams."""
@@ -148,7 +149,12 @@ class Watch:
             (monitor, VolumeDetector.from_state(stream, _part(state, f"volume{place}.")))
             for place, (monitor, stream) in enumerate(volumes)
         )
-        return cls(counted, panel, rows, spec.calendar, dict(error_indicators(baseline)))
+        return cls(counted, panel, rows, spec.calendar, _ages(baseline))
+
+
+def _ages(baseline: Baseline) -> dict[str, int]:
+    """Return the age in windows of the rows that an indicator counts; 0 where it is not there."""
+    return dict((*error_indicators(baseline), *labelled_indicators(baseline)))
 
 
 def _streams(baseline: Baseline) -> tuple[Pairs, Pairs]:

@@ -21,8 +21,16 @@ from pitstop.statistics.cells import Cells
 Ints = NDArray[np.int64]
 
 # Shares of the alarm budget by family. The error is what an owner loses money by; features share by importance.
-# `breaks` came later, and is on top: shares are divided by their sum.
-BUDGET_SHARES = {"error": 0.25, "score": 0.15, "drift": 0.40, "quality": 0.15, "volume": 0.05, "breaks": 0.10}
+# Later families are on top: shares are divided by their sum. `fairness` counts only where a column is protected.
+BUDGET_SHARES = {
+    "error": 0.25,
+    "score": 0.15,
+    "drift": 0.40,
+    "quality": 0.15,
+    "volume": 0.05,
+    "breaks": 0.10,
+    "fairness": 0.10,
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class WindowCounts:
     `cohorts` holds for each age of the baseline how many of the rows predicted that many windows ago, and labelled
     since, the model got wrong (for a regression one count for each error edge), and how many are labelled. `cells`
     counts the errors of the cohort of middle age by leaf, to explain incidents with. `novel` replaces the counts of
-    some quality streams in windows that the bins themselves were fitted on (leave one window out).
+    some quality streams in windows that the bins themselves were fitted on (leave one window out). `groups` holds k and
+    n of each group of people by stream (`pitstop.monitors.groups`).
     """
 
     window: int
@@ -41,6 +50,7 @@ class WindowCounts:
     cohorts: tuple[tuple[tuple[int, ...], int], ...] = ()
     cells: Cells | None = None
     novel: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, tuple[Ints, Ints]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _columns(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         f"segments = {_texts(columns.segments)}",
     ]
     lines += [
-        "# Groups protected by law or by your rules; kept with the rows, not measured yet.",
+        "# Groups protected by law or by your rules: audited, and watched under the budget of alarms.",
         f"protected = {_texts(columns.protected)}",
     ]
     return lines

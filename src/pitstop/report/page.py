@@ -29,6 +29,7 @@ _KINDS = {
     "error": ("error", "critical"),
     "break": ("broken data", "critical"),
     "quality": ("data quality", "warning"),
+    "fairness": ("groups", "warning"),
     "score": ("predictions", "info"),
     "drift": ("inputs", "info"),
     "volume": ("volume", "info"),

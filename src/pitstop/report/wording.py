@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pitstop.incidents import Alarm
 from pitstop.report import formats
 
-_TELLING = ("error", "quality", "score", "drift", "volume")
+_TELLING = ("error", "quality", "fairness", "score", "drift", "volume")
 
 
 def most_telling(alarms: Iterable[Alarm]) -> tuple[Alarm, ...]:
@@ -45,7 +45,7 @@ def phrase(alarm: Alarm, unit: str) -> str:
     """Return the change as a clause: `the model's error rose from 13.3% to 34.6%`."""
     before, after = _ends(alarm)
     verb = "rose" if alarm.observed >= alarm.expected else "fell"
-    whole = "" if alarm.kind in {"volume", "error"} else " of rows"
+    whole = "" if alarm.kind in {"volume", "error", "fairness"} else " of rows"
     return f"{subject(alarm, unit)} {verb} from {before} to {after}{whole}"
 
 

@@ -30,6 +30,7 @@ from pitstop.detection.volume import VolumeDetector
 from pitstop.loop.reference import fit_reference, row_errors
 from pitstop.loop.rowlog import RowLog
 from pitstop.monitors.base import BUDGET_SHARES, Monitor, WindowCounts
+from pitstop.monitors.groups import FPR, SELECTION, TPR, stream_name
 from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes, profile_rows
 from pitstop.records.calendar import DAY
 from pitstop.records.spec import ColumnsSection, ModelSection, ModelSpec, Task, TrainerSection
@@ -40,6 +41,7 @@ ROWS = 60
 # A window is a day; number 4 is a Monday.
 FIRST = 4
 FEATURES = ("age", "price", "constant", "nothing", "shop", "colour")
+PROTECTED = "colour"
 _CATEGORIES = ("shop", "colour")
 _CLASSES: dict[Task, tuple[str, ...]] = {"binary": ("no", "yes"), "multiclass": ("low", "mid", "high")}
 
@@ -82,7 +84,19 @@ class Ward:
             profile_outcomes(layout, sample.scores, decided, labels, leaves, errors),
             ((wrong, len(errors)),),
             Cells.empty(LeafBins()).updated(leaves, errors),
+            groups=self._groups(sample),
         )
+
+    def _groups(self, sample: Sample) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        words = np.array(sample.table[PROTECTED].cast(pa.string()).to_pylist(), dtype=object)
+        chosen, positive = sample.decided == "yes", sample.labels == "yes"
+        found = {}
+        for column, names in self.baseline.groups:
+            for rate, rows in ((SELECTION, positive | True), (TPR, positive), (FPR, ~positive)):
+                n = np.array([((words == name) & rows).sum() for name in names], dtype=np.int64)
+                k = np.array([((words == name) & rows & chosen).sum() for name in names], dtype=np.int64)
+                found[stream_name(rate, column)] = (k, n)
+        return found
 
 
 Law = Callable[[Monitor, Ward], None]
@@ -130,6 +144,7 @@ def ward(task: Task, seed: int = 0, *, features: Sequence[str] = FEATURES) -> Wa
             time="@at",
             features=tuple(features),
             categorical=tuple(name for name in features if name in _CATEGORIES),
+            protected=(PROTECTED,),
             label="@label",
             prediction="@prediction",
             score=None if task == "regression" else "@score",
@@ -218,6 +233,10 @@ def pieces_are_the_whole(monitor: Monitor, watched: Ward) -> None:
         reduce(OutcomeProfile.merged, (half.outcomes for half in halves)),
         cohorts,
         together.cells,
+        groups={
+            name: (one[0] + halves[1].groups[name][0], one[1] + halves[1].groups[name][1])
+            for name, one in halves[0].groups.items()
+        },
     )
     for stream in monitor.streams(watched.baseline):
         for one, other in zip(monitor.counts(stream, together), monitor.counts(stream, merged), strict=True):

@@ -32,7 +32,8 @@ STEPS = ("decision", "comparison", "release", "refusal", "withdrawal", "order", 
 _WITHIN = re.compile(r"labels within (\d+) ")
 _SIGNALS = {"volume": "rows", "score": "output_js_distance", "drift": "js_distance"}
 # What counts out-of-range and unknown values keeps no signal of its own; the distance of the column shows it.
-_FAULTS = {"nulls": "null_rate", "range": "js_distance", "unseen": "js_distance", "duplicates": "duplicate_rate"}
+_ODD = dict.fromkeys(("range", "unseen", "far", "stuck"), "js_distance")
+_FAULTS = {"nulls": "null_rate", "duplicates": "duplicate_rate", **_ODD}
 
 
 @dataclass(frozen=True)
