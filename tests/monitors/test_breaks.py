@@ -59,7 +59,7 @@ BREAKS: dict[str, tuple[str, Callable[[laws.Sample], laws.Sample]]] = {
     "stuck at a usual value": ("stuck:age", column("age", lambda x: pa.array(np.full(len(x), 40.0)))),
     "nearly one value": ("stuck:price", column("price", lambda x: pc.add(pc.multiply(x, 1e-4), 10.0))),
     "one shop": ("stuck:shop", column("shop", lambda x: pa.array(["b"] * len(x)).dictionary_encode())),
-    "one output": ("stuck", stuck_output),
+    "one output": ("stuck_output", stuck_output),
 }
 
 

@@ -58,6 +58,9 @@ VOLUME = replace(alarm("volume", "volume", None, "rows"), expected=55.2, observe
         (alarm("quality", "nulls:agent", "agent", "agent is null"), "missing agent"),
         (alarm("quality", "range:adr", "adr", "adr outside the baseline's range"), "adr outside its usual range"),
         (alarm("quality", "unseen:agent", "agent", "agent has a value never seen"), "unknown values of agent"),
+        (alarm("quality", "far:adr", "adr", "adr far outside the baseline's range"), "adr far outside its usual range"),
+        (alarm("quality", "stuck:adr", "adr", "adr at one value"), "adr at one value"),
+        (alarm("quality", "stuck_output", None, "the model's output at one value"), "the model's output at one value"),
         (alarm("quality", "duplicates", None, "a row repeats another"), "repeated rows"),
     ],
 )

@@ -11,8 +11,7 @@ from pitstop.statistics.histogram import Histogram
 FAR_TOLERANCE, STUCK_TOLERANCE = 0.0025, 0.05
 # A column that sticks does so in nearly all rows; on a healthy day a tour or a calm may fill half of them.
 STUCK_SHARE = 0.9
-FAR, STUCK = "far", "stuck"
-OUTPUT = "the score"
+FAR, STUCK, STUCK_OUTPUT = "far", "stuck", "stuck_output"
 
 
 class Breaks:
@@ -42,7 +41,7 @@ class Breaks:
             if len(categories.values) > 0
         ]
         if layout.outcome_bins.prediction is not None or int(baseline.profile.scores.by_score.sum()):
-            found.append((STUCK, None, f"{OUTPUT} at one value"))
+            found.append((STUCK_OUTPUT, None, "the model's output at one value"))
         weights = evenly(BUDGET_SHARES["breaks"], tuple(name for name, _, _ in found))
         return tuple(
             Stream(

@@ -62,7 +62,7 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() and first in _BEGINNINGS else text
 
 
-_BEGINNINGS = frozenset({"the", "rows", "missing", "repeated", "unknown", "scores", "predictions"})
+_BEGINNINGS = frozenset({"the", "those", "rows", "missing", "repeated", "unknown", "scores", "predictions"})
 
 
 def _fault(alarm: Alarm) -> str:
@@ -71,7 +71,7 @@ def _fault(alarm: Alarm) -> str:
         "nulls": f"missing {column}",
         "range": f"{column} outside its usual range",
         "far": f"{column} far outside its usual range",
-        "stuck": f"{column or 'the score'} at one value",
+        "stuck": f"{column} at one value",
         "unseen": f"unknown values of {column}",
         "duplicates": "repeated rows",
     }

@@ -33,7 +33,7 @@ _WITHIN = re.compile(r"labels within (\d+) ")
 _SIGNALS = {"volume": "rows", "score": "output_js_distance", "drift": "js_distance"}
 # What counts out-of-range and unknown values keeps no signal of its own; the distance of the column shows it.
 _ODD = dict.fromkeys(("range", "unseen", "far", "stuck"), "js_distance")
-_FAULTS = {"nulls": "null_rate", "duplicates": "duplicate_rate", **_ODD}
+_FAULTS = {"nulls": "null_rate", "duplicates": "duplicate_rate", **_ODD, "stuck_output": "output_js_distance"}
 
 
 @dataclass(frozen=True)
