@@ -33,6 +33,9 @@ def init(
     score: Annotated[str | None, typer.Option(help="Column of the model's probability, 0 to 1.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None,
     task: Annotated[str | None, typer.Option(help="binary, multiclass or regression.")] = None,
+    mlflow: Annotated[str, typer.Option(help="An MLflow server: take its model's inputs, and follow its alias.")] = "",
+    mlflow_model: Annotated[str, typer.Option(help="With --mlflow: the registered model's name.")] = "",
+    mlflow_alias: Annotated[str, typer.Option(help="With --mlflow: which alias names what serves.")] = "champion",
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("pitstop.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was inferred as JSON.")] = False,
@@ -47,6 +50,9 @@ def init(
     if out.exists() and not force:
         msg = f"{out} is already there; add --force to replace it, or --out to write another file"
         raise SpecError(msg)
+    if bool(mlflow) != bool(mlflow_model):
+        msg = f"got --mlflow {mlflow!r} and --mlflow-model {mlflow_model!r}; one needs the other"
+        raise SpecError(msg)
     inference = infer_spec(
         table,
         time=time,
@@ -59,6 +65,12 @@ def init(
         task=cast("Task | None", task),
         name=table.resolve().stem or "model",
     )
+    if mlflow:
+        from pitstop.integrations.mlflow_import import imported  # noqa: PLC0415 - as above
+        from pitstop.records.sources import read_table  # noqa: PLC0415 - as above
+
+        names = read_table(table).column_names
+        inference = imported(inference, names, address=mlflow, name=mlflow_model, alias=mlflow_alias)
     _write(out, template(inference.spec, inference.guesses, inference.warnings))
     if as_json:
         print(json.dumps(_as_json(inference, out), indent=2, ensure_ascii=False))

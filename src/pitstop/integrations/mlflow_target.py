@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from pitstop.errors import ReleaseTargetError, TargetRefusedError
 from pitstop.integrations.exchange import exchange, exchange_json
+from pitstop.integrations.mlflow_registry import CONFIRMED, RegisteredVersion
 from pitstop.records.spec import ServingSection
 from pitstop.replays.publishing import Publication
 
@@ -53,6 +54,17 @@ class MlflowTarget:
                 f"has {stored}; expected {publication.digest}. Somebody else moves it: give Pitstop an alias of its own"
             )
             raise ReleaseTargetError(msg)
+        server.confirm(named)
+
+
+def version_of(address: str, name: str, release: str) -> RegisteredVersion | None:
+    """Return the version that was made for a release of ours, None where there is none."""
+    server = _Server(address.rstrip("/"), Publication(name, 0, release, "", "", b""), 60.0)
+    found = server.tagged("release", release)
+    if found is None:
+        return None
+    tags = {str(tag["key"]): str(tag["value"]) for tag in found.get("tags", ())}
+    return RegisteredVersion(name, str(found["version"]), str(found.get("run_id", "")), str(found["source"]), tags)
 
 
 class _Server:
@@ -96,6 +108,13 @@ class _Server:
         content = {"name": self._publication.model, "alias": alias, "version": version}
         self._ask("POST", "registered-models/alias", content)
 
+    def confirm(self, version: Version | None) -> None:
+        """Note that the alias named a version: so a move by hand can be told from a publication to come."""
+        if version is not None and CONFIRMED not in {tag["key"] for tag in version.get("tags", ())}:
+            content = {"name": self._publication.model, "version": version["version"]}
+            content |= {"key": CONFIRMED, "value": "yes"}
+            self._ask("POST", "model-versions/set-tag", content)
+
     def stored_digest(self, version: Version | None) -> str | None:
         """Return the digest of a version's file as the server gives it back."""
         if version is None:
@@ -134,14 +153,20 @@ class _Server:
 
     def _version(self) -> str | None:
         # By the digest: a name may hold quotes, and the server's filters have no way to write those.
-        wanted = f"tags.`{_TAG}digest` = '{self._publication.digest}'"
+        found = self.tagged("digest", self._publication.digest)
+        return None if found is None else str(found["version"])
+
+    def tagged(self, key: str, value: str) -> Version | None:
+        """Return the version of this model with a tag of ours; `value` has no quotes."""
+        wanted = f"tags.`{_TAG}{key}` = '{value}'"
         token = ""
         while True:
             query = urlencode({"filter": wanted, "max_results": _SEARCHED, "page_token": token})
             page = self._ask("GET", f"model-versions/search?{query}")
             for version in page.get("model_versions", ()):
                 if version["name"] == self._publication.model:
-                    return str(version["version"])
+                    found: Version = version
+                    return found
             token = page.get("next_page_token", "")
             if not token:
                 return None

@@ -9,6 +9,7 @@ from pitstop.errors import SpecError
 from pitstop.integrations.base import ReleaseTarget
 from pitstop.integrations.command_target import CommandTarget
 from pitstop.integrations.folder_target import FolderTarget
+from pitstop.integrations.following import follow
 from pitstop.integrations.kserve_target import KserveTarget
 from pitstop.integrations.mlflow_target import MlflowTarget
 from pitstop.integrations.webhook_target import WebhookTarget
@@ -59,8 +60,10 @@ def run(
 
     The champion is published to each target of `[serving]` after the last commit, at every run, so a target that
     failed is tried again. Raises a `PitstopError` for input that cannot be used, and `ReleaseTargetError` where a model
-    could not be published; what was taken in is then kept.
+    could not be published; what was taken in is then kept. With `mlflow_follow` a release made in the registry is taken
+    over first.
     """
+    follow(home, spec, base)
     return replay.run(
         home,
         spec=spec,
@@ -86,6 +89,9 @@ def carry_out(home: Path | str, order: Order, *, spec: ModelSpec, base: Path | s
 def _publisher(spec: ModelSpec, base: Path) -> Publish | None:
     """Return what publishes to every target of a spec; None without any. Raises `SpecError` without a trainer."""
     targets = targets_of(spec.serving)
+    if spec.serving.mlflow_follow and not spec.trains:
+        # Who serves is decided there.
+        targets = tuple(target for target in targets if target.name != "mlflow")
     if targets and not spec.trains:
         msg = (
             "[serving] names a target, but no model is trained here that could be published; add a trainer and a label"

@@ -35,6 +35,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "challenger": "a model that is trained, with its recipe and the digest of its training rows",
         "training": "another system is asked to train a model, on which rows",
         "delivery": "what another system brought of a training, and whose key it came with",
+        "registered-model": "a version in a registry that serves from an instant on, and was made elsewhere",
         "failure": "a fit that gave no model",
         "comparison": "what a paired test of two models said",
         "release": "a model that moved to another stage, and why",

@@ -15,9 +15,9 @@ class ServingSection:
     `folder` gets the model's file and a `champion.json`; `command` is an argv list that reads these facts from its
     standard input; `webhook` is a URL that they are posted to, signed with the secret in the environment variable
     `webhook_secret`; `mlflow` is the address of a tracking server whose registered model gets a version and
-    `mlflow_alias`; `kserve` is a file for an InferenceService, whose model lies under `kserve_storage`; `targets` names
-    installed ones. Paths are relative to this file. No part of the specification's id: where a model serves changes
-    nothing of what is found out about it.
+    `mlflow_alias` (`mlflow_follow` takes releases made there over); `kserve` is a file for an InferenceService, whose
+    model lies under `kserve_storage`; `targets` names installed ones. Paths are relative to this file. No part of the
+    specification's id: where a model serves changes nothing of what is found out.
     """
 
     folder: str = ""
@@ -26,6 +26,7 @@ class ServingSection:
     webhook_secret: str = "PITSTOP_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
     mlflow: str = ""
     mlflow_alias: str = "champion"
+    mlflow_follow: bool = False
     kserve: str = ""
     kserve_storage: str = ""
     kserve_format: str = "pitstop"

@@ -250,11 +250,9 @@ class ModelSpec:
         if not 0.0 < self.policy.alpha < 1.0:
             msg = f"[policy] alpha is {self.policy.alpha}; expected a probability such as 0.05"
             raise SpecError(msg)
-        if self.policy.fit_every < 1 or self.time.label_delay < 0:
-            msg = "[policy] fit_every must be at least 1 and [time] label_delay at least 0"
-            raise SpecError(msg)
-        if any(not price >= 0 for price in asdict(self.costs).values()):
-            msg = "[costs] must not be negative; a cost is what is paid"
+        paid = asdict(self.costs).values()
+        if self.policy.fit_every < 1 or self.time.label_delay < 0 or not all(price >= 0 for price in paid):
+            msg = "[policy] fit_every must be at least 1, [time] label_delay and what is paid in [costs] at least 0"
             raise SpecError(msg)
         self._check_releases()
         _ = self.calendar

@@ -34,6 +34,7 @@ def template(spec: ModelSpec, guesses: Sequence[Guess] = (), warnings: Sequence[
         _trainer(spec, why),
         _policy(spec),
         _serving(spec),
+        _elsewhere(spec),
         _rules(spec),
         _limits(spec),
         _canary(spec),
@@ -208,11 +209,24 @@ def _serving(spec: ModelSpec) -> list[str]:
         f"webhook_secret = {_text(serving.webhook_secret)}",
         f"mlflow = {_text(serving.mlflow)}",
         f"mlflow_alias = {_text(serving.mlflow_alias)}",
+        f"mlflow_follow = {'true' if serving.mlflow_follow else 'false'}",
         f"kserve = {_text(serving.kserve)}",
         f"kserve_storage = {_text(serving.kserve_storage)}",
         f"kserve_format = {_text(serving.kserve_format)}",
         f"kserve_canary = {serving.kserve_canary}",
         f"targets = {_texts(serving.targets)}",
+    ]
+
+
+def _elsewhere(spec: ModelSpec) -> list[str]:
+    elsewhere = spec.elsewhere
+    return [
+        "[elsewhere]",
+        "# Another system that trains what people order at the service: where it is asked, signed with the secret in",
+        "# that environment variable, and for how many hours its answer is waited for. Empty: trained here.",
+        f"url = {_text(elsewhere.url)}",
+        f"secret = {_text(elsewhere.secret)}",
+        f"hours = {elsewhere.hours}",
     ]
 
 
