@@ -65,16 +65,25 @@ def _hand_over(
         print(json.dumps({"lines": count}) if as_json else f"{count:,} lines of {kind} are taken in")
         return
     rows = _read(name, content)
-    if target.startswith(("http://", "https://")):
-        count = _post(kind, target, rows, model, key)
-    elif is_workspace(Path(target)):
-        count = _spool(kind, Path(target), rows, model)
-    else:
+    if not target.startswith(("http://", "https://")) and not is_workspace(Path(target)):
         client = Client(target)
         path = client.log(rows) if kind == "predictions" else client.labels(rows)
         print(json.dumps({"file": str(path)}) if as_json else f"Kept as {path}")
         return
+    count = hand_over(kind, target, rows, model, key)
     print(json.dumps({"rows": count}) if as_json else f"{count:,} {kind} are taken in")
+
+
+def hand_over(kind: Literal["predictions", "labels"], target: str, rows: Any, model: str, key: str) -> int:
+    """Make rows durable at a service or in a workspace; return how many. Raises `IngestError` where they are not."""
+    if target.startswith(("http://", "https://")):
+        return _post(kind, target, rows, model, key)
+    if not is_workspace(Path(target)):
+        msg = (
+            f"{target} is neither the address of a service nor a workspace; `pitstop up --workspace {target}` makes one"
+        )
+        raise IngestError(msg)
+    return _spool(kind, Path(target), rows, model)
 
 
 def _post(kind: str, address: str, rows: Any, model: str, key: str) -> int:

@@ -14,6 +14,7 @@ from pitstop.cli.demo_command import demo
 from pitstop.cli.doctor_command import doctor
 from pitstop.cli.erase_command import erase, hold, retain
 from pitstop.cli.evidence_command import evidence
+from pitstop.cli.feed_command import feed
 from pitstop.cli.home_command import home
 from pitstop.cli.init_command import init
 from pitstop.cli.journal_command import journal
@@ -70,6 +71,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "run": run_due,
         "log": log,
         "labels": labels,
+        "feed": feed,
         "quarantine": quarantine,
         "status": status,
         "incidents": incidents,

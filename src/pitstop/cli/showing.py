@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,22 @@ def progress_bar(text: str, *, kept: bool = True) -> Iterator[Report]:
         rest = "what was done is kept, and the same command goes on from there" if kept else "nothing was kept"
         print(f"pitstop: interrupted; {rest}", file=sys.stderr, flush=True)
         raise
+
+
+@contextmanager
+def interrupted_quietly() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM be the usual end of a command that goes on until it is told to stop."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_folder(path: Path) -> None:

@@ -1,0 +1,93 @@
+"""`pitstop feed`: hands over what is new in a folder, a bucket or a database, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from pitstop.cli.log_command import hand_over
+from pitstop.cli.showing import interrupted_quietly
+from pitstop.errors import IngestError, PitstopError
+
+if TYPE_CHECKING:
+    from pitstop.integrations.feeding import Fed
+
+
+def feed(
+    target: Annotated[str, typer.Argument(help="A service (http://host:8900) or a workspace.")],
+    source: Annotated[
+        str, typer.Argument(help="A folder, a bucket (s3://BUCKET/PREFIX?region=R), postgresql://..., a DuckDB file.")
+    ],
+    *,
+    model: Annotated[str, typer.Option(help="The model, where a service or workspace has more than one.")] = "",
+    kind: Annotated[str, typer.Option(help="What the rows are: predictions or labels.")] = "predictions",
+    sql: Annotated[str, typer.Option(help="Of a database: the query whose rows are handed over.")] = "",
+    watermark: Annotated[str, typer.Option(help="Of a query: a column that only grows, such as the row's time.")] = "",
+    rows: Annotated[int, typer.Option(help="Of a query: rows of one page.", min=1, max=1_000_000)] = 100_000,
+    every: Annotated[float, typer.Option(help="Look again after so many seconds; 0: look once.", min=0)] = 0.0,
+    settled: Annotated[float, typer.Option(help="Seconds for which a file on a disk has to lie still.", min=0)] = 5.0,
+    state: Annotated[Path, typer.Option(help="Where to remember how far it came.")] = Path(".pitstop-feed.json"),
+    key: Annotated[str, typer.Option(envvar="PITSTOP_KEY", help="An API key that may bring rows.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each look.")] = False,
+) -> None:
+    """Hand over what is new; each row is stored once, whatever is killed. Exit code 1 where a file cannot be read."""
+    from pitstop.integrations.feeding import Fed, Memory, feed_folder, feed_query  # noqa: PLC0415 - heavy
+    from pitstop.integrations.file_source import FolderSource  # noqa: PLC0415 - as above
+    from pitstop.integrations.sql_source import QuerySource  # noqa: PLC0415 - as above
+
+    what = _kind(kind)
+    if bool(sql) != bool(watermark):
+        msg = f"got --sql {sql!r} and --watermark {watermark!r}; a query goes together with a column that only grows"
+        raise IngestError(msg)
+    memory = Memory.of(state, json.dumps([_shown(source), sql, watermark, kind, model]))
+
+    def take(table: object) -> int:
+        return hand_over(what, target, table, model, key)
+
+    def look() -> Fed:
+        if sql:
+            return feed_query(QuerySource(source, sql, watermark), memory, take, page=rows)
+        return feed_folder(FolderSource(source), memory, take, settled=settled)
+
+    with interrupted_quietly():
+        while every:
+            try:
+                _tell(look(), as_json=as_json)
+            except PitstopError as error:
+                _tell(Fed(0, 0, (str(error),)), as_json=as_json)
+            time.sleep(every)
+        found = look()
+        _tell(found, as_json=as_json)
+        if found.problems:
+            raise typer.Exit(1)
+
+
+def _kind(kind: str) -> Literal["predictions", "labels"]:
+    if kind == "predictions":
+        return "predictions"
+    if kind == "labels":
+        return "labels"
+    msg = f"got --kind {kind!r}; expected predictions or labels"
+    raise IngestError(msg)
+
+
+def _shown(source: str) -> str:
+    """Return an address without what is secret or changes nothing: user, password and options."""
+    parts = urlsplit(source)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.scheme else str(Path(source).absolute())
+
+
+def _tell(found: Fed, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"rows": found.rows, "files": found.files, "problems": list(found.problems)}), flush=True)
+        return
+    for sentence in found.problems:
+        typer.echo(f"pitstop: {sentence}", err=True)
+    if found.rows or found.files:
+        files = f" from {found.files:,} files" if found.files else ""
+        print(f"{found.rows:,} rows{files} are taken in", flush=True)
