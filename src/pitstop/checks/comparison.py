@@ -19,6 +19,7 @@ from pitstop.checks.pairs import FEWEST_ROWS, SMALL, Pair, number
 from pitstop.checks.performance import Outputs, compare_performance
 from pitstop.checks.structure import compare_columns, compare_filled, compare_rows, compare_type
 from pitstop.checks.times import compare_volume
+from pitstop.checks.unstructured import are_vectors, compare_texts, compare_vectors, is_free_text
 from pitstop.diagnosis.breaks import Break
 from pitstop.errors import EmptyTableError
 from pitstop.records import roles
@@ -241,6 +242,10 @@ def _compare(pair: Pair, known: _Roles) -> list[Finding]:
     classes = pair.name == known.label and known.task != "regression"
     if what == "number" and not classes:
         return found + compare_numbers(pair, kind)
+    if what == "text" and kind == "drift" and is_free_text(pair.reference):
+        return found + compare_texts(pair)
+    if are_vectors(pair.reference) and are_vectors(pair.current):
+        return found + compare_vectors(pair)
     return found + (compare_categories(pair, kind) if what in ("text", "flag", "number") else [])
 
 
