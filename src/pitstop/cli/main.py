@@ -33,6 +33,7 @@ from pitstop.cli.statement_commands import approve, attest, incident, override
 from pitstop.cli.status_commands import incidents, releases, status
 from pitstop.cli.up_command import up
 from pitstop.cli.value_command import value
+from pitstop.cli.workspace_command import workspace
 from pitstop.errors import PitstopError
 from pitstop.version import __version__
 
@@ -81,6 +82,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "release": release,
         "rollback": rollback,
         "home": home,
+        "workspace": workspace,
     },
     _KNOW: {"value": value, "selftest": selftest, "power": power, "segments": segments, "label-plan": label_plan},
     _RECORD: {

@@ -171,7 +171,7 @@ def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: R
                     trouble = error
                 else:
                     with new.write() as writer, disk_errors("write to the catalog", target):
-                        rows = sum(_copy_table(connection, writer, table) for table in TABLES.sorted_tables)
+                        rows = sum(copy_table(connection, writer, table) for table in TABLES.sorted_tables)
                     return Copied(head.size, head.root.hex(), count, rows)
             with old.read() as connection:
                 if log.read_head(connection).size == head.size or not tries:
@@ -206,7 +206,8 @@ def _staged(source: Files, target: Files, key: str, digest: str) -> tuple[Staged
     return target.stage(content), key
 
 
-def _copy_table(connection: sa.Connection, writer: sa.Connection, table: sa.Table) -> int:
+def copy_table(connection: sa.Connection, writer: sa.Connection, table: sa.Table) -> int:
+    """Copy the rows of a table that is empty in the other catalog; return how many there are."""
     # Numbers are given anew, in the same order: the target's own sequence then goes on from there.
     names = [column.name for column in table.columns if column is not table.autoincrement_column]
     if table is _HEAD:
