@@ -19,7 +19,7 @@ PROJECT = "pyproject.toml"
 # `dev` comes first, and the others are constrained by it: one version of a package in all of them.
 SAME_AS_DEV = ("--constraint", "requirements/dev.txt")
 # The tests cover the service, so that their environment has what it needs; `run` stays small.
-SERVICE = ("--extra", "server", "--extra", "notify", "--extra", "postgres")
+SERVICE = ("--extra", "server", "--extra", "notify", "--extra", "postgres", "--extra", "otel")
 LOCKS: dict[str, tuple[str, ...]] = {
     "dev": (PROJECT, *SERVICE, "--group", "test", "--group", "lint", "--group", "build"),
     "run": (PROJECT, *SAME_AS_DEV),

@@ -71,6 +71,8 @@ def specs(draw: st.DrawFn) -> ModelSpec:
                 st.lists(NAMES, max_size=2).map(tuple),
                 st.floats(0.0, 1.0),
                 st.floats(0.0, 2.0),
+                st.sampled_from(["recorded", "not_worse", "proven"]),
+                st.floats(0.0, 1.0),
                 st.sampled_from(["approver", "risk_officer"]),
                 st.integers(0, 9),
                 st.floats(-1.0, 1e6),

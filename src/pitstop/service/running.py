@@ -36,6 +36,7 @@ from pitstop.service.notify.courier import notice
 from pitstop.service.settings import USUAL_PORT, Settings, Work
 from pitstop.service.site.refreshing import refresh
 from pitstop.service.site.routes import site_routes
+from pitstop.service.tracing import tracing
 from pitstop.service.workspace import Workspace
 
 # A client that sends nothing must not hold a connection for ever.
@@ -73,8 +74,9 @@ def serve(
         ingest=intake.app,
         checks=(intake.check, _workers_of(workspace, worker)),
     )
+    traces = tracing()
     config = uvicorn.Config(
-        app,
+        app if traces is None else traces.traced(app),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -101,6 +103,8 @@ def serve(
     finally:
         if worker is not None:
             worker.stop()
+        if traces is not None:
+            traces.close()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

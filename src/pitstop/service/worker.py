@@ -28,6 +28,7 @@ from pitstop.service.kept import tell
 from pitstop.service.notify.courier import Courier, notice
 from pitstop.service.settings import Work
 from pitstop.service.site.refreshing import refresh_after, refresh_stale
+from pitstop.service.tracing import tracing
 from pitstop.service.workspace import Workspace
 
 # Whoever answers requests on this machine comes first: storing and fitting can wait a moment, a caller cannot.
@@ -41,7 +42,9 @@ def serve_jobs(workspace: Workspace, work: Work, ended: threading.Event, say: Ca
     """
     os.nice(NICE)
     drain = kept_drain(workspace.path, Path(work.spool) if work.spool else None)
-    jobs = Jobs(workspace, then=partial(_after_job, workspace), problem=lambda: drain.problem)
+    traces = tracing()
+    around = None if traces is None else traces.job
+    jobs = Jobs(workspace, then=partial(_after_job, workspace), problem=lambda: drain.problem, around=around)
     jobs.start()
     drain.start()
     # What homes took in while nobody worked for them.
@@ -56,6 +59,8 @@ def serve_jobs(workspace: Workspace, work: Work, ended: threading.Event, say: Ca
     finally:
         drain.stop()
         jobs.close()
+        if traces is not None:
+            traces.close()
 
 
 def until_told(serve: Callable[[threading.Event], None]) -> None:

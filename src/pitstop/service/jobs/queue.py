@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ CONNECTIONS = 6
 STEPS_VERSION = "1"
 
 Ended = Callable[[Job], None]
+Around = Callable[[Job, int, Callable[[], dict[str, Any]]], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 
 
@@ -65,6 +67,7 @@ class Jobs(Asking):
 
     `then` is called with a job that ended, in its thread; it may be called again after a crash. `problem` says what
     this worker fails at otherwise, empty for nothing. A worker that was not seen for `lost` seconds is taken for dead.
+    `around` does each try of a job.
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Jobs(Asking):
         tries: int = TRIES,
         problem: Callable[[], str] = lambda: "",
         lost: float = LOST_SECONDS,
+        around: Around | None = None,
     ) -> None:
         super().__init__(workspace.fleet)
+        self._around = around
         self._path: Path = workspace.path
         self._places = workspace.places
         self._then = then
@@ -233,7 +238,8 @@ class Jobs(Asking):
             # An exception would end the workflow; the database comes back.
             return {"end": "again", "outcome": {"error": type(error).__name__, "message": str(error)}}
         asked = {"id": job.id, "kind": job.kind, "model": job.model, "arguments": job.arguments}
-        return attempt(self._path, asked, self._seconds, lambda *seen: self._report(name, *seen))
+        do = partial(attempt, self._path, asked, self._seconds, lambda *seen: self._report(name, *seen))
+        return do() if self._around is None else self._around(job, number, do)
 
     def _report(self, name: str, note: str, done: int, total: int) -> bool:
         self._leave_if_closing()
