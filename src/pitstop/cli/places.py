@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pitstop.errors import AccessError, StoreError
+from pitstop.errors import AccessError, StoreBusyError, StoreError
 
 if TYPE_CHECKING:
     from pitstop.journal.exports import Bundle
@@ -33,6 +33,8 @@ Signed = Annotated[str, typer.Option("--by", help="Who says it; a service knows 
 _PAUSE_SECONDS = 0.5
 # What an answer names is written to this machine: nothing but what a copy consists of.
 _COPIED = re.compile(r"(entries|checkpoints|keys)/[A-Za-z0-9_-][A-Za-z0-9._-]*\Z")
+# Commands are run a few at a time there.
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -44,8 +46,16 @@ def is_address(place: str) -> bool:
 def print_there(address: str, model: str, command: str, **options: Any) -> None:
     """Print what a command prints at a service, and end with its exit code where it is not 0."""
     given = {name: "true" if value is True else str(value) for name, value in options.items() if value}
-    width = str(min(max(shutil.get_terminal_size().columns, 40), 400))
-    answer = ask(address, f"/v1/models/{quoted(model)}/printed/{command}", {**given, "width": width})
+    given["width"] = str(min(max(shutil.get_terminal_size().columns, 40), 400))
+    path = f"/v1/models/{quoted(model)}/printed/{command}"
+    for pause in _PAUSES:
+        try:
+            answer = ask(address, path, given)
+            break
+        except StoreBusyError:
+            time.sleep(pause)
+    else:
+        answer = ask(address, path, given)
     sys.stdout.write(answer["text"])
     sys.stderr.write(answer["errors"])
     if answer["exit"]:
@@ -88,7 +98,10 @@ def copy_there(address: str, model: str, first: int) -> Bundle:
 
 
 def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, content: Any = None) -> Any:
-    """Return the JSON that a service answers. Raises `AccessError` for 401 and 403, `StoreError` for anything else."""
+    """Return the JSON that a service answers.
+
+    Raises `AccessError` for 401 and 403, `StoreBusyError` for 503, and `StoreError` for anything else.
+    """
     import urllib.error  # noqa: PLC0415 - slow to import, and `pitstop --help` must be fast
     import urllib.parse  # noqa: PLC0415 - as above
     import urllib.request  # noqa: PLC0415 - as above
@@ -110,7 +123,8 @@ def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, cont
         if error.code == 401:
             said += f"; put an API key into {KEY}"
         msg = f"{address} answers {error.code}: {said}"
-        raise (AccessError if error.code in (401, 403) else StoreError)(msg) from error
+        kinds = {401: AccessError, 403: AccessError, 503: StoreBusyError}
+        raise kinds.get(error.code, StoreError)(msg) from error
     except (OSError, ValueError) as error:
         msg = f"{address} does not answer as a service of Pitstop does: {getattr(error, 'reason', error)}"
         raise StoreError(msg) from error

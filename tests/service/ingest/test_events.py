@@ -26,7 +26,8 @@ from pitstop.store.waiting import count_waiting
 SCORED = parse_spec(SPEC.replace('prediction = "said"\n', ""))
 AT = "2023-04-05T07:39:53.501752983Z"
 PATH = "/v1/models/m/events"
-# Headers as KServe's logger sends them: the caller's own content type is passed on, whatever it was.
+# Headers as KServe's logger sends them (pkg/logger/worker.go at 0217bda): the caller's own content type is passed on,
+# whatever it was; the headers that it is told to keep are JSON, and so are annotations, escaped as CloudEvents says.
 KSERVE = {
     "ce-specversion": "1.0",
     "ce-source": "http://localhost:9081/",
@@ -36,11 +37,16 @@ KSERVE = {
     "ce-namespace": "default",
     "ce-component": "predictor",
     "ce-endpoint": "",
+    "ce-metadata": "{%22X-Request-Id%22:[%22a, b%22]}",
+    "ce-annotations": "{%22owner%22:%22k\u00f6nig %25%22}".encode().decode("latin-1"),
     "ce-traceparent": "00-25ba82c3ab23869bad83fd1b9c92da4a-b2f41360fa5eeebb-00",
     "content-type": "application/x-www-form-urlencoded",
 }
+# As Seldon's does (executor/logger/worker.go): an id for each event, and the request's own beside it.
 SELDON = {
     "ce-specversion": "1.0",
+    "ce-id": "2f8a2f0c-6f0a-4d52-a3c1-6f2a7a0e2b11",
+    "ce-protocol": "seldon",
     "ce-source": "http://:8000/",
     "ce-time": AT,
     "ce-requestid": "bu1sokk1sg02",

@@ -18,12 +18,13 @@ import msgspec
 from msgspec import Meta
 
 from pitstop.compliance.packs import BUILT_IN
-from pitstop.errors import SpecError, StoreError, UnknownNameError
+from pitstop.errors import SpecError, StoreBusyError, StoreError, UnknownNameError
 from pitstop.journal.exports import bundle
 from pitstop.service.api import reading, shapes
 from pitstop.service.api.operation import Call
 
 SECONDS = 120.0
+PATIENCE_SECONDS = 3.0
 # Entries of the journal in one answer.
 MOST_ENTRIES = 5_000
 _AT_ONCE = threading.BoundedSemaphore(2)
@@ -87,20 +88,25 @@ def printed(call: Call) -> shapes.Output:
     argv = _argv(COMMANDS[name], call)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PITSTOP_")}
     plain = {"COLUMNS": str(call.query.width), "NO_COLOR": "1", "TERM": "dumb"}
-    with _AT_ONCE:
-        try:
-            done = subprocess.run(
-                [*_PITSTOP, *argv],
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                env=kept | plain,
-            )
-        except subprocess.TimeoutExpired as error:
-            msg = f"the command took longer than {SECONDS:g} s, and was stopped; run it on the server's own machine"
-            raise StoreError(msg) from error
+    # Not for long: whoever waits here holds a thread that other requests need.
+    if not _AT_ONCE.acquire(timeout=PATIENCE_SECONDS):
+        msg = "other commands are being run here; try again in a moment"
+        raise StoreBusyError(msg)
+    try:
+        done = subprocess.run(
+            [*_PITSTOP, *argv],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=kept | plain,
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"the command took longer than {SECONDS:g} s, and was stopped; run it on the server's own machine"
+        raise StoreError(msg) from error
+    finally:
+        _AT_ONCE.release()
     return shapes.Output(done.stdout, done.stderr, done.returncode)
 
 
