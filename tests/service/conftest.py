@@ -57,11 +57,12 @@ def new_schema(request: pytest.FixtureRequest) -> Callable[[], str]:
 
 
 @pytest.fixture
-def workspace_folder(tmp_path: Path, place: str, new_schema: Callable[[], str]) -> Path:
-    """Return the folder of a workspace that is still to be made."""
+def workspace_folder(tmp_path: Path, place: str, new_schema: Callable[[], str], request: pytest.FixtureRequest) -> Path:
+    """Return the folder of a workspace that is still to be made; its place may be "PostgreSQL and S3" too."""
     folder = tmp_path / "w"
-    if place == "PostgreSQL":
-        write_location(folder, Location(new_schema()), FILE)
+    if place.startswith("PostgreSQL"):
+        files = request.getfixturevalue("bucket").url(tmp_path.name) if place.endswith("S3") else ""
+        write_location(folder, Location(new_schema(), files), FILE)
     return folder
 
 

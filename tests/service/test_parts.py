@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -42,12 +43,10 @@ class Process:
     def __init__(self, workspace: Path, *options: str) -> None:
         argv = [*PITSTOP, "up", "--workspace", str(workspace), *options]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        self.popen = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment)
-        assert self.popen.stderr is not None
-        said = ""
-        while not said.startswith(("Serving", "Working")):
-            said = self.popen.stderr.readline()
-            assert said, "it ended before it said anything"
+        # A file: a pipe that nobody reads is full some day, and whoever logs then waits.
+        self._log = tempfile.NamedTemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `end` closes it
+        self.popen = subprocess.Popen(argv, stderr=self._log, env=environment)
+        said = until(self._said, say=lambda: Path(self._log.name).read_text(encoding="utf-8"))
         found = re.search(r":(\d+)/ ", said)
         self.port = int(found[1]) if found else 0
         self.name = said.split()[-1]
@@ -67,8 +66,12 @@ class Process:
     def end(self) -> None:
         self.popen.kill()
         self.popen.wait()
-        if self.popen.stderr is not None:
-            self.popen.stderr.close()
+        self._log.close()
+
+    def _said(self) -> str:
+        """Return the line in which it says that it serves or works."""
+        lines = Path(self._log.name).read_text(encoding="utf-8").splitlines(keepends=True)
+        return next((line for line in lines if line.startswith(("Serving", "Working")) and line.endswith("\n")), "")
 
 
 Begins = Callable[..., Process]
@@ -210,10 +213,41 @@ def test_while_the_database_restarts_rows_are_taken_in_and_it_is_said(
     database.start()
     until(lambda: state()[0] == 200)
     assert sent(180) == 200
-    until(lambda: stored(workspace.path) == 240)
+    until(lambda: stored(workspace.path) == 240, say=lambda: (stored(workspace.path), state()))
     until(lambda: state()[1]["state"] == "ok", say=state)
     assert worker.popen.poll() is None
     assert api.popen.poll() is None
+
+
+@pytest.mark.parametrize("place", ["PostgreSQL and S3"])
+def test_while_the_bucket_is_away_rows_are_taken_in_and_it_is_said(
+    workspace: Workspace, begins: Begins, request: pytest.FixtureRequest
+) -> None:
+    bucket: Any = request.getfixturevalue("bucket")
+    both = begins("--port", "0")
+
+    def sent(first: int) -> int:
+        return both.ask("POST", "/v1/models/m/predictions", rows_of(first, 60), content_type="application/json")[0]
+
+    def state() -> Any:
+        status, _, body = both.ask("GET", "/readyz")
+        assert status == 200
+        return json.loads(body)
+
+    assert sent(0) == 200
+    until(lambda: stored(workspace.path) == 60)
+    bucket.kill()
+    assert sent(60) == 200
+    said = until(lambda: (found := state())["state"] == "degraded" and found["parts"]["workers"]["detail"])
+    assert "kept but not stored" in said
+    assert "s3://" in said
+    assert sent(120) == 200
+    bucket.start()
+    until(lambda: stored(workspace.path) == 180)
+    until(lambda: state()["state"] == "ok")
+    with Home.open(workspace.path / "records", read_only=True) as home:
+        check_counts(home, workspace.model("m").spec, enough=False)
+        assert not home.verify(rows=True).faults
 
 
 @pytest.mark.parametrize("place", PLACES)

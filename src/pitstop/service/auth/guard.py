@@ -89,9 +89,9 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             refusal, app = self._judge(scope, headers)
-        except StoreError:
+        except StoreError as error:
             # Nothing more is said to whom nobody knows; the log and /readyz say it to those who are.
-            _LOG.warning("the catalog cannot be asked", exc_info=True)
+            _LOG.warning("the catalog cannot be asked: %s", error)
             away = "the service cannot ask its catalog at the moment; send this again"
             refusal, app = problem(503, away, {"Retry-After": "2"}), None
         if refusal is not None:

@@ -177,9 +177,11 @@ class Jobs(Asking):
                 self._hand_over()
                 if self._places.catalog:
                     self._take_over()
-            except Exception:  # noqa: BLE001 - a thread that ended without a word would begin no job any more
+            except PitstopError as error:
                 # The database is away, say; /readyz says so, and the next look may find it again.
-                _LOG.warning("the jobs could not be looked at", exc_info=True)
+                _LOG.warning("the jobs could not be looked at: %s", error)
+            except Exception:  # noqa: BLE001 - a thread that ended without a word would begin no job any more
+                _LOG.exception("the jobs could not be looked at")
 
     def _beat(self) -> None:
         """Say every few seconds that this worker lives, and at once when what it fails at changes."""
