@@ -201,7 +201,8 @@ def test_while_the_database_restarts_rows_are_taken_in_and_it_is_said(
         return api.ask("POST", "/v1/models/m/predictions", rows_of(first, 60), **headers)[0]
 
     assert sent(0) == 200
-    until(lambda: state()[1]["state"] == "ok")
+    until(lambda: stored(workspace.path) == 60, say=state)
+    until(lambda: state()[1]["state"] == "ok", say=state)
     database.stop("immediate")
     status, said = state()
     assert (status, said["parts"]["catalog"]["state"]) == (503, "failed")

@@ -32,7 +32,7 @@ from pitstop.service.tracing import tracing
 from pitstop.service.workspace import Workspace
 
 # Whoever answers requests on this machine comes first: storing and fitting can wait a moment, a caller cannot.
-NICE = 10
+NICE = 5
 
 
 def serve_jobs(workspace: Workspace, work: Work, ended: threading.Event, say: Callable[[str], None]) -> None:

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
+from pitstop.errors import StoreError
 from pitstop.service.ingest.registered import RegisteredSpecs
-from pitstop.service.ingest.working import Working
+from pitstop.service.ingest.working import PAUSE_AFTER_FAILURE, Working
 from pitstop.service.kept import KeptProcess, tell
+
+_LOOK_SECONDS = 0.2
 
 
 def kept_drain(path: Path, spool: Path | None = None) -> KeptProcess:
@@ -23,12 +27,34 @@ def main() -> None:
     """Store until standard input ends."""
     path = Path(sys.argv[1])
     spool = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    with RegisteredSpecs(path) as specs:
+    ended, problem = threading.Event(), [""]
+    threading.Thread(target=_ended_with_input, args=(ended,), daemon=True).start()
+    tell(lambda: problem[0])
+    specs = _opened(path, ended, problem)
+    if specs is None:
+        return
+    with specs:
         working = Working(path, specs, spool=spool)
         working.start()
-        tell(lambda: working.problem)
-        sys.stdin.buffer.read()
+        while not ended.wait(_LOOK_SECONDS):
+            problem[0] = working.problem
         working.stop()
+
+
+def _opened(path: Path, ended: threading.Event, problem: list[str]) -> RegisteredSpecs | None:
+    """Return the specifications once the catalog answers; None where standard input ended before."""
+    while not ended.is_set():
+        try:
+            return RegisteredSpecs(path)
+        except StoreError as error:
+            problem[0] = f"batches are kept but not stored: {error}"
+            ended.wait(PAUSE_AFTER_FAILURE)
+    return None
+
+
+def _ended_with_input(ended: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ended.set()
 
 
 if __name__ == "__main__":
