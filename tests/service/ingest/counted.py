@@ -82,7 +82,7 @@ def recount(home: Home, spec: ModelSpec) -> tuple[dict[int, Profile], dict[int, 
         for name, label, at in zip(
             *(home.read_segment(segment)[c].to_pylist() for c in ("@id", "@label", "@label_at")), strict=True
         ):
-            if name not in held or at >= held[name][0]:
+            if name not in held or at is None or at >= held[name][0]:
                 held[name] = (at, label)
     outcomes: dict[int, OutcomeProfile] = {}
     by_window: dict[int, list[tuple[Any, Any, str]]] = {}

@@ -109,6 +109,7 @@ def test_work_that_is_killed_again_and_again_ends_as_if_it_never_was(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder"])
 def test_an_order_that_stands_is_not_given_again(workspace: Workspace, loans: Path) -> None:
     """The process dies after the commit, before anybody heard of it."""
     model = workspace.model("loans")
@@ -123,6 +124,7 @@ def test_an_order_that_stands_is_not_given_again(workspace: Workspace, loans: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder"])
 def test_a_try_is_stopped_refused_or_tried_again(workspace: Workspace) -> None:
     asked = {"id": "t", "kind": "tick", "model": "loans", "arguments": {"now": LATE}}
     slow = attempt(workspace.path, asked, 0.5, lambda *_: False)

@@ -118,15 +118,17 @@ class Receiving:
         order = np.asarray(pc.fill_null(table["@label_at"], 0).to_numpy(), dtype=np.int64) if stated else came
         hashes, values = id_hashes(table["@id"]), self._codes(table["@label"])
         by_id = np.lexsort((came, order, hashes))
-        last = np.ones(count, dtype=np.bool_)
-        last[:-1] = hashes[by_id][1:] != hashes[by_id][:-1]
-        chosen = by_id[last]
+        first, last = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+        first[1:] = last[:-1] = hashes[by_id][1:] != hashes[by_id][:-1]
+        chosen, single = by_id[last], first[last]
         found, old = self.labels.find(hashes[chosen])
         newer = ~found | (order[chosen] > old["at"]) | ((order[chosen] == old["at"]) & (values[chosen] != old["label"]))
         if not stated:
             newer &= ~found | (values[chosen] != old["label"])
         said_before = np.zeros(count, dtype=np.bool_)
-        said_before[chosen] = found & (values[chosen] == old["label"]) & ((order[chosen] == old["at"]) | (not stated))
+        # What was said before is kept where something else was said in between, which is kept too.
+        same = single & found & (values[chosen] == old["label"])
+        said_before[chosen] = same & ((order[chosen] == old["at"]) | (not stated))
         self._keep_labels(table, ~said_before, name)
         chosen, found, old = chosen[newer], found[newer], old[newer]
         records = np.zeros(chosen.size, dtype=self._types[1])
