@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -28,6 +29,8 @@ def main() -> None:
     path = Path(sys.argv[1])
     spool = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     ended, problem = threading.Event(), [""]
+    # Ctrl-C is for whoever keeps this process, and tells it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_ended_with_input, args=(ended,), daemon=True).start()
     tell(lambda: problem[0])
     specs = _opened(path, ended, problem)
