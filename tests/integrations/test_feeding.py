@@ -64,13 +64,13 @@ def feed(workspace: Workspace, tmp_path: Path, source: str, *options: str) -> di
     return found
 
 
-def stored(workspace: Workspace) -> list[str]:
+def stored(workspace: Workspace, model: str = "loans") -> list[str]:
     """Store what is in the spool; return the ids of all rows that are kept, sorted."""
     with RegisteredSpecs(workspace.path) as specs, Drain(workspace.path, specs) as drain:
         while drain.step().bytes:
             pass
     with Home.open(workspace.records, read_only=True) as home:
-        return sorted(home.read_segments("predictions", "loans")["@id"].to_pylist())
+        return sorted(home.read_segments("predictions", model)["@id"].to_pylist())
 
 
 def ids(count: int) -> list[str]:
@@ -83,7 +83,8 @@ def test_files_on_a_disk_are_taken_once_by_content(workspace: Workspace, tmp_pat
     pq.write_table(rows(0, 30), folder / "2024" / "a.parquet")
     pyarrow.csv.write_csv(rows(30, 20), folder / "b.csv")
     pq.write_table(rows(50, 10), folder / "_being_written.parquet")
-    assert feed(workspace, tmp_path, str(folder)) == {"rows": 0, "files": 0, "problems": []}  # still warm
+    warm = feed(workspace, tmp_path, str(folder), "--settled", "3600")
+    assert warm == {"rows": 0, "files": 0, "problems": []}
     still = ["--settled", "0"]
     assert feed(workspace, tmp_path, str(folder), *still) == {"rows": 50, "files": 2, "problems": []}
     assert feed(workspace, tmp_path, str(folder), *still)["files"] == 0
@@ -105,6 +106,33 @@ def test_files_on_a_disk_are_taken_once_by_content(workspace: Workspace, tmp_pat
     assert feed(workspace, tmp_path, str(folder), *still) == {"rows": 10, "files": 1, "problems": []}
     assert set(stored(workspace)) == {*ids(60), *(f"s3{digit}" for digit in range(10))}
     assert len(stored(workspace)) == 70
+
+
+def test_json_lines_are_rows_or_what_sagemaker_captured(workspace: Workspace, tmp_path: Path, loans: Path) -> None:
+    text = (loans / "pitstop.toml").read_text(encoding="utf-8").replace('"loans"', '"scored"')
+    workspace.register(text.replace("[columns]", '[columns]\nscore = "score"'), at=1)
+    options = ["--settled", "0", "--model", "scored"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    facts = [
+        {"id": f"r{number}", "day": "2024-01-01T00:00:00Z", "income": 1.5, "branch": "a", "score": 0.5}
+        for number in range(3)
+    ]
+    (folder / "rows.ndjson").write_text("".join(json.dumps(row) + "\n" for row in facts))
+    part = {"mode": "INPUT", "encoding": "CSV", "observedContentType": "text/csv"}
+    captured = {
+        "captureData": {"endpointInput": {**part, "data": "0.5,b"}, "endpointOutput": {**part, "data": "0.25"}},
+        "eventMetadata": {"eventId": "e", "inferenceId": "r3", "inferenceTime": "2024-01-01T00:00:00Z"},
+        "eventVersion": "0",
+    }
+    (folder / "capture.jsonl").write_text(json.dumps(captured) + "\n")
+    (folder / "broken.jsonl").write_text("{\n")
+    found = feed(workspace, tmp_path, str(folder), *options)
+    assert (found["rows"], found["files"], len(found["problems"])) == (4, 2, 1)
+    (folder / "broken.jsonl").unlink()
+    (tmp_path / "state.json").unlink()
+    assert feed(workspace, tmp_path, str(folder), *options)["rows"] == 4
+    assert stored(workspace, "scored") == ids(4)
 
 
 @pytest.mark.slow

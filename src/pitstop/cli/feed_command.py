@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pitstop.cli.log_command import hand_over
+from pitstop.cli.log_command import hand_over, parse_json
 from pitstop.cli.showing import interrupted_quietly
 from pitstop.errors import IngestError, PitstopError
 
@@ -36,6 +36,7 @@ def feed(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each look.")] = False,
 ) -> None:
     """Hand over what is new; each row is stored once, whatever is killed. Exit code 1 where a file cannot be read."""
+    from pitstop.cli.sagemaker_lines import hand_over_lines, sagemaker_lines  # noqa: PLC0415 - as below
     from pitstop.integrations.feeding import Fed, Memory, feed_folder, feed_query  # noqa: PLC0415 - heavy
     from pitstop.integrations.file_source import FolderSource  # noqa: PLC0415 - as above
     from pitstop.integrations.sql_source import QuerySource  # noqa: PLC0415 - as above
@@ -46,8 +47,14 @@ def feed(
         raise IngestError(msg)
     memory = Memory.of(state, json.dumps([_shown(source), sql, watermark, kind, model]))
 
-    def take(table: object) -> int:
-        return hand_over(what, target, table, model, key)
+    def take(found: object) -> int:
+        if not isinstance(found, bytes):
+            return hand_over(what, target, found, model, key)
+        lines = sagemaker_lines(found, stated=False)
+        if lines is not None:
+            return hand_over_lines(what, target, lines, model, key)
+        rows = parse_json(found, "a file of JSON lines")
+        return hand_over(what, target, rows, model, key) if rows else 0
 
     def look() -> Fed:
         if sql:

@@ -153,10 +153,10 @@ def _read(name: str, content: bytes | None) -> Any:
 
     if name != "-":
         path = Path(name)
-        return read_table(path) if content is None else _parse_json(content, name)
+        return read_table(path) if content is None else parse_json(content, name)
     content = content or b""
     if content.lstrip()[:1] in (b"{", b"["):
-        return _parse_json(content, "standard input")
+        return parse_json(content, "standard input")
     suffix = next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), ".csv")
     with TemporaryDirectory(prefix="pitstop-") as folder:
         path = Path(folder) / f"standard-input{suffix}"
@@ -164,7 +164,7 @@ def _read(name: str, content: bytes | None) -> Any:
         return read_table(path)
 
 
-def _parse_json(content: bytes, name: str) -> list[dict[str, Any]]:
+def parse_json(content: bytes, name: str) -> list[dict[str, Any]]:
     """Return the rows of JSON lines, or of one array of objects."""
     try:
         text = content.decode()

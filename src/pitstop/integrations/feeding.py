@@ -23,8 +23,8 @@ from pitstop.integrations.sql_source import QuerySource, known, written
 from pitstop.store.digest import rows_digest
 from pitstop.store.disk import disk_errors
 
-HandOver = Callable[[pa.Table], int]
-"""Makes rows durable at the service, and returns how many there were."""
+HandOver = Callable[[pa.Table | bytes], int]
+"""Makes rows durable at the service (of JSON lines: what they stand for), and returns how many there were."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def feed_folder(source: FolderSource, memory: Memory, hand_over: HandOver, *, se
         if memory.files.get(item.name) == seen or (source.local and now - item.changed < settled * 1e9):
             continue
         try:
-            table = source.read(item.name)
+            found = source.read(item.name)
+            rows += hand_over(found) if isinstance(found, bytes) or found.num_rows else 0
         except UnreadableTableError as error:
             problems.append(str(error))
             continue
-        rows += hand_over(table) if table.num_rows else 0
         files += 1
         memory.files[item.name] = seen
         memory.keep()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from pyarrow import fs
 from pitstop.errors import UnreadableTableError
 from pitstop.records.sources import ARROW_SUFFIXES, CSV_SUFFIXES, PARQUET_SUFFIXES, read_table
 
-_KNOWN = PARQUET_SUFFIXES + ARROW_SUFFIXES + CSV_SUFFIXES
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+_KNOWN = PARQUET_SUFFIXES + ARROW_SUFFIXES + CSV_SUFFIXES + JSON_SUFFIXES
 # Stores that are only compatible with S3 refuse the newer checksums in trailers.
 _PLAIN_CONTENT: Mapping[str, str] = MappingProxyType(
     {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required"}
@@ -60,14 +60,15 @@ class FolderSource:
         named = [Listed(item.path[len(self._root) :].lstrip("/"), item.size, item.mtime_ns or 0) for item in files]
         return tuple(sorted(named, key=lambda item: item.name))
 
-    def read(self, name: str) -> pa.Table:
-        """Return the table in a file."""
+    def read(self, name: str) -> pa.Table | bytes:
+        """Return the table in a file; of JSON lines, which may be rows or events, the content."""
         with self._errors(f"read {name} in"), self._store.open_input_stream(f"{self._root}/{name}") as stream:
-            content = stream.read()
+            content: bytes = stream.read()
+        if name.lower().endswith(JSON_SUFFIXES):
+            return content
         with tempfile.TemporaryDirectory(prefix="pitstop-") as folder:
             path = Path(folder) / Path(name).name
-            with io.FileIO(path, "w") as file:
-                file.write(content)
+            path.write_bytes(content)
             try:
                 return read_table(path)
             except UnreadableTableError as error:
