@@ -43,7 +43,7 @@ def seen(panel: Panel, traffic: Traffic, **settings: Any) -> float:
 def test_a_change_of_the_stated_size_is_found_and_half_of_it_less_often() -> None:
     panel, traffic = fitted()
     change = seen(panel, traffic)
-    many = copied(panel, 200, seed=77)
+    many = copied(panel, 200)
     whole = found_share(many, ALONE, traffic, change, within=7, seed=77)
     half = found_share(many, ALONE, traffic, change / 2, within=7, seed=77)
     assert whole >= 0.8 - 0.12
@@ -74,7 +74,7 @@ def test_nothing_within_reach_is_never() -> None:
 
 def test_copies_go_on_as_the_one_would() -> None:
     panel, traffic = fitted()
-    many = copied(panel, 3, seed=0)
+    many = copied(panel, 3)
     k = np.array([40, 80, 60], dtype=np.int64)
     one, _ = panel.step(0, 0, k, traffic.n[0])
     three, _ = many.step(0, 0, np.tile(k, 3), np.tile(traffic.n[0], 3))

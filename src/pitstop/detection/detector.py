@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.detection import clopper_pearson, ranks
+from pitstop.detection import clopper_pearson, contrast, scores
 from pitstop.detection.healthy import fit
-from pitstop.detection.panel import HISTORY, Layout, Panel, State
+from pitstop.detection.panel import Layout, Panel, State
 from pitstop.detection.streams import Finding, Ints, ReferenceCounts, Stream
 from pitstop.errors import BaselineError
 
@@ -33,13 +33,15 @@ class Detector:
         alpha_reference: float,
         *,
         fast_level: float = 0.0,
+        elsewhere: float = 0.0,
     ) -> Detector:
         """Fit the reference of a stream; O(m I).
 
         `threshold` is c from `Budget.thresholds`, `fast_level` from `Budget.fast_levels` (0: no fast path), `phases`
         the number of weekly phases, `alpha_reference` in (0, 1) this stream's share of the probability with which
-        the reference may mislead. Short references widen limits and dispersion; an empty one never alarms. Raises
-        `BaselineError` when shapes or values do not fit together.
+        the reference may mislead, `elsewhere` in [0, 1) the correlation of rows within windows that the model's other
+        streams show (`dispersion.usual`). Short references widen limits and dispersion; an empty one never alarms.
+        Raises `BaselineError` when shapes or values do not fit together.
         """
         count = len(stream.indicators)
         if reference.k.shape[1] != count:
@@ -55,16 +57,21 @@ class Detector:
                 f"{fast_level!r}; expected at least 1, inside (0, 1) and inside [0, 1]"
             )
             raise BaselineError(msg)
-        healthy, scores = fit(stream, reference, phases, alpha_reference)
+        healthy, places = fit(stream, reference, phases, alpha_reference, elsewhere)
+        total, typical = contrast.of_reference(healthy, reference)
         return cls(
             Panel(
                 layout=Layout((stream,)),
                 healthy=healthy,
                 thresholds=np.array([threshold], dtype=np.float64),
                 fast_levels=np.array([fast_level], dtype=np.float64),
-                rank_sr=np.zeros((len(ranks.SHIFTS), 2, count)),
                 exact_sr=np.zeros((len(clopper_pearson.LOG_ODDS_RATIOS), 2, count)),
-                history=scores[-HISTORY:],
+                places=places,
+                total=np.concatenate([total, scores.of_reference(healthy, places)]),
+                ratios=contrast.log_ratios(typical),
+                since=np.zeros((0, 5, count)),
+                alive=np.zeros((0, count)),
+                born=np.zeros(0, dtype=np.int64),
                 recent_windows=np.zeros((0, 2), dtype=np.int64),
                 recent_counts=np.zeros((0, 2, count), dtype=np.int64),
                 last_window=None,

@@ -19,15 +19,18 @@ _BLOCKS = (2, 4, 7, 14)
 _MOST = 0.97  # lag-one correlation; above it kappa is a guess
 
 
-def correlation(k: Ints, n: Ints, expected: Floats, leverage: Floats) -> tuple[Floats, Floats]:
+def correlation(k: Ints, n: Ints, expected: Floats, leverage: Floats, elsewhere: float = 0.0) -> tuple[Floats, Floats]:
     """Return the intraclass correlation rho of each indicator and its upper 90% limit, both in [0, 1).
 
     `k`, `n` are [m, I]; `expected` the fitted rate of each window, `leverage` in [0, 1) the share of its own variance
     that fitting took from it; both broadcast to [m, I]. Moments: rho = sum[(k - n p)^2 - n p q] / sum[n (n - 1) p q],
-    with the sandwich standard error. Below `SHORT` windows the limit is at least a part of `ASSUMED_RHO`. 0 where the
-    event was never (or always) seen: windows without it show no dispersion.
+    with the sandwich standard error. Below `SHORT` windows both are at least a part of `ASSUMED_RHO`; and as far as
+    fewer than `SHORT` windows hold the event as well as rows without it, at least a part of `elsewhere`, which other
+    indicators of the same rows show: what was hardly ever seen may well come in bursts.
     """
     m = k.shape[0]
+    mixed = ((k > 0) & (k < n)).sum(axis=0)
+    assumed = np.maximum(ASSUMED_RHO * max(0.0, 1 - m / SHORT), elsewhere * np.maximum(0.0, 1 - mixed / SHORT))
     binomial = n * expected * (1 - expected)
     excess = (k - n * expected) ** 2 / (1 - leverage) - binomial
     pairs = (n - 1) * binomial
@@ -35,14 +38,21 @@ def correlation(k: Ints, n: Ints, expected: Floats, leverage: Floats) -> tuple[F
     safe = np.where(total > 0, total, 1.0)
     rho = excess.sum(axis=0) / safe
     error = np.sqrt(((excess - rho * pairs) ** 2).sum(axis=0)) / safe
-    missing = max(0.0, 1 - m / SHORT)
-    upper = np.maximum(np.maximum(rho, 0) + _UPPER_90 * error, ASSUMED_RHO * missing)
-    rho = np.maximum(rho, ASSUMED_RHO * missing)
     known = total > 0
-    return (
-        np.clip(np.where(known, rho, ASSUMED_RHO * missing), 0, 0.999),
-        np.clip(np.where(known, upper, ASSUMED_RHO * missing), 0, 0.999),
-    )
+    upper = np.where(known, np.maximum(rho, 0) + _UPPER_90 * error, 0.0)
+    rho = np.where(known, rho, 0.0)
+    return np.clip(np.maximum(rho, assumed), 0, 0.999), np.clip(np.maximum(upper, assumed), 0, 0.999)
+
+
+def usual(k: Ints, n: Ints) -> float:
+    """Return the median correlation of the indicators of a model that many windows hold in part; 0 without any."""
+    seen = n.sum(axis=0)
+    varied = ((k > 0) & (k < n)).sum(axis=0) >= SHORT
+    if not bool(varied.any()):
+        return 0.0
+    k, n, seen = k[:, varied], n[:, varied], seen[varied]
+    rho, _ = correlation(k, n, k.sum(axis=0) / seen, np.minimum(n / seen, 0.5))
+    return float(np.median(rho))
 
 
 def inflation(n: Ints | Floats, rho: Floats) -> Floats:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pitstop.detection.beta_binomial import normal_scores
 from pitstop.detection.clopper_pearson import lower_bound, upper_bound
-from pitstop.detection.dispersion import autocorrelation, correlation, inflation, weekly
+from pitstop.detection.dispersion import SHORT, autocorrelation, correlation, inflation, weekly
+from pitstop.detection.places import normal_scores
 from pitstop.detection.streams import Floats, Ints, ReferenceCounts, Stream
-from pitstop.detection.uniforms import Words, seeds, uniforms
+
+PAID = 0.25
+"""Where between the estimate of rho and its upper 90% limit the evidence pays for it: an estimate may be too low."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,42 +21,57 @@ class Healthy:
     """The fitted reference of I indicators (of one stream or of many) and P weekly phases.
 
     Every array ends in I. rate: pooled rate (0 where nothing was seen). phase_rate [P, I]: with the weekly pattern.
+    flip: 1.0 where the event holds for more than half of the rows, so that its complement is counted. rare [P, I]: rate
+    of what is counted, above 0 and at most about 1/2. tolerance: the change of its rate that is not worth an alarm.
     new_variance [P, I] >= 1: residual variance of a new window over that of the law. rho: correlation within windows
-    around the weekly pattern. rho_upper: upper 90% limit of the total one. lower, upper: Clopper-Pearson limits of
-    the rate. effective: rows that the pooled rate is worth. extreme [2, I]: largest standardised excess and
-    shortfall of a reference window. ranked: 1.0 where ranks can judge (the event was sometimes seen and sometimes
-    not), else 0.0. spread: kappa >= 1, the autocorrelation to pay for. seed: uint64.
+    around the weekly pattern. rho_paid: what the evidence pays for, between rho and its upper 90% limit. rho_upper:
+    upper 90% limit of the total one. lower, upper: Clopper-Pearson limits of the rate. effective: rows that the pooled
+    rate is worth. extreme [2, I]: largest standardised excess and shortfall of a reference window. varied: 1.0 where
+    the event was sometimes seen and sometimes not, else 0.0. ranked: 1.0 where enough windows hold the event for places
+    among them to tell. unit: standard deviation of their scores. spread: kappa >= 1, the autocorrelation to pay for.
     """
 
     rate: Floats
     phase_rate: Floats
+    flip: Floats
+    rare: Floats
+    tolerance: Floats
     new_variance: Floats
     rho: Floats
+    rho_paid: Floats
     rho_upper: Floats
     lower: Floats
     upper: Floats
     effective: Floats
     extreme: Floats
+    varied: Floats
     ranked: Floats
+    unit: Floats
     spread: Floats
-    seed: Words
 
-    def scores(self, k: Ints, n: Ints, phase: int, window: int) -> Floats:
-        """Return the normal score of each indicator in a new window, float64[I]; NaN where n = 0."""
-        draw = uniforms(self.seed, np.array(window, dtype=np.int64))
-        z = normal_scores(k, n, _inside(self.phase_rate[phase]), self.rho, draw)
-        return np.asarray(z / np.sqrt(self.new_variance[phase]), dtype=np.float64)
+    @property
+    def allowed(self) -> Floats:
+        """The tolerance as a share of the rate that is counted: float64[I]."""
+        return np.asarray(self.tolerance / self.rare.mean(axis=0), dtype=np.float64)
+
+    def place(self, k: Ints, n: Ints, phase: int) -> Floats:
+        """Return the excess of a new window around the weekly pattern, float64[I], NaN where n = 0."""
+        value = _standardised(k, n, self.phase_rate[phase], self.rho) / np.sqrt(self.new_variance[phase])
+        return np.where(n > 0, value, np.nan)
 
     def excess(self, k: Ints, n: Ints, phase: int) -> Floats:
         """Return (k/n - p) / standard deviation under the upper dispersion, float64[I]; 0 where n = 0."""
         return _standardised(k, n, self.phase_rate[phase], self.rho_upper)
 
 
-def fit(stream: Stream, reference: ReferenceCounts, phases: int, alpha_reference: float) -> tuple[Healthy, Floats]:
-    """Return the fitted reference of one stream and the normal scores of its windows, float64[m, I].
+def fit(
+    stream: Stream, reference: ReferenceCounts, phases: int, alpha_reference: float, elsewhere: float
+) -> tuple[Healthy, Floats]:
+    """Return the fitted reference of one stream and the standardised excess of its windows, float64[m, I].
 
     `alpha_reference` in (0, 1) is the probability that any of this stream's rates lies outside its limits; it is
-    shared equally by indicators and sides.
+    shared equally by indicators and sides. `elsewhere` in [0, 1) is the correlation of rows that the model's other
+    indicators show.
     """
     k, n, at = reference.k, reference.n, reference.phases
     m, count = k.shape
@@ -62,31 +79,41 @@ def fit(stream: Stream, reference: ReferenceCounts, phases: int, alpha_reference
     rate = k.sum(axis=0) / np.maximum(seen, 1)
     phase_rate, old_variance, new_variance = weekly(k, n, at, phases)
     leverage = np.minimum(n / np.maximum(seen, 1), 0.5)
-    _, rho_upper = correlation(k, n, rate, leverage)
-    rho, _ = correlation(k, n, phase_rate[at], np.maximum(leverage, 1 - old_variance[at]))
+    _, rho_upper = correlation(k, n, rate, leverage, elsewhere)
+    around = np.maximum(leverage, 1 - old_variance[at])
+    rho, weekly_upper = correlation(k, n, phase_rate[at], around, elsewhere)
     effective = seen**2 / np.maximum((n * inflation(n, rho_upper)).sum(axis=0), 1e-300)
     alpha = alpha_reference / (count * (2 if stream.two_sided else 1))
-    seed = seeds(stream.name, stream.indicators)
-    # Reference windows draw with negative numbers, counted back from the first monitored window.
-    draw = uniforms(seed, np.arange(-m, 0, dtype=np.int64))
-    z = normal_scores(k, n, _inside(phase_rate[at]), rho, draw) / np.sqrt(old_variance[at])
+    place = _standardised(k, n, phase_rate[at], rho) / np.sqrt(old_variance[at])
+    place = np.where(n > 0, place, np.nan)
     excess = _standardised(k, n, phase_rate[at], rho_upper)
-    ranked = (rate > 0) & (rate < 1)
+    varied = (rate > 0) & (rate < 1)
+    # Where hardly any window holds the event, places are ties.
+    ranked = (((k > 0) & (k < n)).sum(axis=0) >= SHORT) & varied
+    spread_of_scores = normal_scores(place, place).std(axis=0) if m else np.zeros(count)
+    flip = rate > 0.5
+    # An event that was never seen is expected half a time in the whole reference (Jeffreys).
+    least = 0.5 / np.maximum(seen, 1)
     healthy = Healthy(
         rate=rate,
         phase_rate=phase_rate,
+        flip=flip.astype(np.float64),
+        rare=np.maximum(np.where(flip, 1 - phase_rate, phase_rate), least),
+        tolerance=_tolerated(stream, rate),
         new_variance=new_variance,
         rho=rho,
+        rho_paid=rho + PAID * (weekly_upper - rho),
         rho_upper=rho_upper,
         lower=lower_bound(rate * effective, effective, alpha),
         upper=np.where(seen > 0, upper_bound(rate * effective, effective, alpha), 1.0),
         effective=effective,
         extreme=np.stack([excess.max(axis=0, initial=0.0), (-excess).max(axis=0, initial=0.0)]),
-        ranked=ranked.astype(np.float64),
-        spread=np.full(count, autocorrelation(z[:, ranked]) if stream.autocorrelated else 1.0),
-        seed=seed,
+        varied=varied.astype(np.float64),
+        ranked=(ranked & (spread_of_scores > 0)).astype(np.float64),
+        unit=np.where(spread_of_scores > 0, spread_of_scores, 1.0),
+        spread=np.full(count, autocorrelation(place[:, varied]) if stream.autocorrelated else 1.0),
     )
-    return healthy, np.asarray(z, dtype=np.float64)
+    return healthy, np.asarray(place, dtype=np.float64)
 
 
 def joined(parts: Sequence[Healthy]) -> Healthy:
@@ -99,9 +126,14 @@ def joined(parts: Sequence[Healthy]) -> Healthy:
     )
 
 
-def _inside(rate: Floats) -> Floats:
-    """Keep rates off 0 and 1, where a law has no tails to speak of."""
-    return np.clip(rate, 1e-6, 1 - 1e-6)
+def _tolerated(stream: Stream, rate: Floats) -> Floats:
+    """Return the tolerance of each indicator: the stream's for a rate of a half, less where the rate varies less.
+
+    Two points more in the middle of a feature are what one point is in its tail: as many standard deviations. Quality
+    streams state theirs for rates near 0.
+    """
+    widest = 1.0 if stream.kind == "quality" else 2 * np.sqrt(rate * (1 - rate))
+    return np.asarray(stream.tolerance * widest * np.ones_like(rate), dtype=np.float64)
 
 
 def _standardised(k: Ints, n: Ints, rate: Floats, rho: Floats) -> Floats:

@@ -1,11 +1,12 @@
 """The engine: capped, tempered Shiryaev-Roberts evidence of many streams, window after window.
 
-In each window and for each indicator and side, the evidence L of two halves (rank among all earlier windows; tempered
-Clopper-Pearson odds ratios) updates M <- (M + 1) L; a stream alarms when the mean of its M reaches its threshold c,
-and starts again from 0. E[M_t | past] <= M_{t-1} + 1 and an alarm removes at least c, so T windows hold at most T / c
-false alarms in expectation, restarts included, and streams add up under any dependence. Shin, Ramdas, Rinaldo,
-"E-detectors: a nonparametric framework for sequential change detection", 2022; docs/explanation/alarm-budget.md has the
-proof and says where this is exact and where it is approximate.
+For each indicator and side there are two Shiryaev-Roberts statistics M: one sums the evidence of a change over its
+onsets, each contrasted with all windows before it (`contrast`); one remembers the reference alone (`clopper_pearson`).
+A stream alarms when the weighted mean of its M reaches its threshold c, and starts again from 0. E[M_t | past] <=
+M_{t-1} + 1 and an alarm removes at least c, so T windows hold at most T / c false alarms in expectation, restarts
+included, and streams add up under any dependence. Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for
+sequential change detection", 2022; docs/explanation/alarm-budget.md has the proof and says where this is exact and
+where it is approximate.
 """
 
 from __future__ import annotations
@@ -18,27 +19,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.detection import clopper_pearson, fast, onset, ranks
+from pitstop.detection import clopper_pearson, contrast, fast, onset, scores
 from pitstop.detection.dispersion import inflation
 from pitstop.detection.healthy import Healthy, joined
 from pitstop.detection.streams import Direction, Finding, Floats, Ints, Stream, check_counts
 from pitstop.errors import BaselineError
 
-HISTORY = 4096
-"""Windows that ranks look back on. Older ones are dropped, which only makes a rank less sharp."""
+MEMORY = 0.2
+"""Share of the half that remembers the reference alone: it finds again a change that the other half has got used to."""
 
 RECENT = 90
 """Windows in which the start of a change is looked for."""
 
+
+PLACED = 0.5
+"""Share of the scores in the evidence of an onset, where windows of the reference differ; counts have the rest."""
+
+_LARGEST = 300.0  # logarithms above it are as good as infinite, and their exponentials can still be added
 
 State = dict[str, NDArray[Any]]
 
 _ARRAYS = (
     "thresholds",
     "fast_levels",
-    "rank_sr",
     "exact_sr",
-    "history",
+    "places",
+    "total",
+    "ratios",
+    "since",
+    "alive",
+    "born",
     "recent_windows",
     "recent_counts",
     "worst",
@@ -70,11 +80,6 @@ class Layout:
         return np.stack([each, np.where(sides[self.owner] == 2, each, 0.0)])
 
     @cached_property
-    def tolerance(self) -> Floats:
-        """Tolerance of each column: float64[I]."""
-        return np.array([stream.tolerance for stream in self.streams])[self.owner]
-
-    @cached_property
     def sudden(self) -> Floats:
         """Rate that a window of each column must reach to page by itself: float64[I]."""
         return np.array([stream.sudden for stream in self.streams])[self.owner]
@@ -89,8 +94,12 @@ class Layout:
 class Panel:
     """The state of K streams with I indicators together, after some windows. Immutable: `step` returns the next.
 
-    thresholds, fast_levels: float64[K]. rank_sr float64[5, 2, I] and exact_sr float64[6, 2, I]: M of each alternative,
-    side (up, down) and indicator. history float64[t, I]: normal scores of earlier windows, newest last (NaN: no rows).
+    thresholds, fast_levels: float64[K]. exact_sr float64[6, 2, I]: M of each alternative, side (up, down) and indicator
+    against the reference alone. places float64[m, I]: standardised excess of the reference's windows (NaN: no rows).
+    total float64[5, I]: sums over all windows of what `contrast.effective` and `scores.of_window` return. ratios
+    float64[4, I]: log theta of the alternatives. since float64[S, 5, I]: the sums from each onset on; born int64[S]:
+    the window that each onset began with; alive float64[S, I]: 1.0 where the onset is later than the stream's last
+    alarm and the indicator had rows in it.
     recent_windows int64[r, 2]: window and phase of the last windows; recent_counts int64[r, 2, I]: their k and n.
     worst float64[2, I]: largest standardised excess and shortfall since the reference. broken bool[K]: whether the
     last window of the stream was a break.
@@ -100,9 +109,13 @@ class Panel:
     healthy: Healthy
     thresholds: Floats
     fast_levels: Floats
-    rank_sr: Floats
     exact_sr: Floats
-    history: Floats
+    places: Floats
+    total: Floats
+    ratios: Floats
+    since: Floats
+    alive: Floats
+    born: Ints
     recent_windows: Ints
     recent_counts: Ints
     last_window: int | None
@@ -122,15 +135,19 @@ class Panel:
         if len({panel.healthy.phase_rate.shape[0] for panel in panels}) != 1:
             msg = "panels with different numbers of weekly phases cannot be joined"
             raise BaselineError(msg)
-        longest = max(panel.history.shape[0] for panel in panels)
+        longest = max(panel.places.shape[0] for panel in panels)
         return cls(
             layout=Layout(tuple(stream for panel in panels for stream in panel.layout.streams)),
             healthy=joined([panel.healthy for panel in panels]),
             thresholds=np.concatenate([panel.thresholds for panel in panels]),
             fast_levels=np.concatenate([panel.fast_levels for panel in panels]),
-            rank_sr=np.concatenate([panel.rank_sr for panel in panels], axis=-1),
             exact_sr=np.concatenate([panel.exact_sr for panel in panels], axis=-1),
-            history=np.concatenate([_padded(panel.history, longest) for panel in panels], axis=1),
+            places=np.concatenate([_padded(panel.places, longest) for panel in panels], axis=1),
+            total=np.concatenate([panel.total for panel in panels], axis=-1),
+            ratios=np.concatenate([panel.ratios for panel in panels], axis=-1),
+            since=np.concatenate([panel.since for panel in panels], axis=-1),
+            alive=np.concatenate([panel.alive for panel in panels], axis=-1),
+            born=panels[0].born,
             recent_windows=panels[0].recent_windows,
             recent_counts=np.concatenate([panel.recent_counts for panel in panels], axis=-1),
             last_window=panels[0].last_window,
@@ -141,7 +158,7 @@ class Panel:
     @property
     def evidence(self) -> Floats:
         """The evidence of a change since the last alarm of each stream, M / c in [0, 1): float64[K]."""
-        return self._by_stream(self._by_indicator(self.rank_sr, self.exact_sr)) / self.thresholds
+        return self._by_stream(self.by_indicator) / self.thresholds
 
     def step(self, window: int, phase: int, k: Ints, n: Ints) -> tuple[Panel, tuple[Finding, ...]]:
         """Take in the counts of one window, later than all before; return the next state and the alarms.
@@ -151,13 +168,12 @@ class Panel:
         """
         self._check(window, phase, k, n)
         if not bool(n.any()):
-            return replace(self, last_window=window), ()
+            keep = contrast.kept(self.born, window)
+            thinned = replace(self, since=self.since[keep], alive=self.alive[keep], born=self.born[keep])
+            return replace(thinned, last_window=window), ()
         layout = self.layout
-        score = self.healthy.scores(k, n, phase, window)
-        cap = 0.5 * np.log(self.thresholds)[layout.owner]
-        rank_sr = _updated(self.rank_sr, self._rank_evidence(score, n, phase), cap, n)
-        exact_sr = _updated(self.exact_sr, self._exact_evidence(k, n), cap, n)
-        by_indicator = self._by_indicator(rank_sr, exact_sr)
+        before = self._taken_in(window, phase, k, n)
+        by_indicator = before.by_indicator
         evidence = self._by_stream(by_indicator) / self.thresholds
         excess = self.healthy.excess(k, n, phase)
         level = self.fast_levels[layout.owner] * layout.share * (k >= layout.sudden * n)
@@ -168,7 +184,7 @@ class Panel:
             n,
             excess=excess,
             appears=layout.quality,
-            tolerance=layout.tolerance,
+            tolerance=self.healthy.tolerance,
             level=level,
         )
         first = layout.starts[:-1]
@@ -177,10 +193,9 @@ class Panel:
         broken = np.where(seen, np.maximum.reduceat(breaks.max(axis=0), first) >= 1, self.broken)
         restart = full[layout.owner]
         after = replace(
-            self,
-            rank_sr=np.where(restart, 0.0, rank_sr),
-            exact_sr=np.where(restart, 0.0, exact_sr),
-            history=np.concatenate([self.history[1 - HISTORY :], score[np.newaxis]]),
+            before,
+            exact_sr=np.where(restart, 0.0, before.exact_sr),
+            alive=np.where(restart, 0.0, before.alive),
             recent_windows=np.concatenate([self.recent_windows[1 - RECENT :], [[window, phase]]]),
             recent_counts=np.concatenate([self.recent_counts[1 - RECENT :], np.stack([k, n])[np.newaxis]]),
             last_window=window,
@@ -214,7 +229,7 @@ class Panel:
         """Return the panel that `to_state` described for the same streams; it goes on as the first would have."""
         known = {f"healthy.{field.name}" for field in fields(Healthy)} | set(_ARRAYS) | {"last_window"}
         layout = Layout(tuple(streams))
-        if set(state) != known or state["rank_sr"].shape[-1] != layout.starts[-1]:
+        if set(state) != known or state["exact_sr"].shape[-1] != layout.starts[-1]:
             msg = (
                 f"this is not a state of the streams {[stream.name for stream in streams]} with {layout.starts[-1]} "
                 "indicators together; fit the detectors again"
@@ -228,29 +243,49 @@ class Panel:
             **{name: state[name] for name in _ARRAYS},
         )
 
-    def _rank_evidence(self, score: Floats, n: Ints, phase: int) -> Floats:
-        """Return log L of the rank half, [5, 2, I]; -inf for indicators that ranks cannot judge."""
-        healthy, tolerance = self.healthy, self.layout.tolerance
-        above, earlier = ranks.ranks(score, self.history)
-        value = ranks.log_evidence(np.stack([above, earlier - above]), earlier, healthy.spread)
-        rate = np.clip(healthy.phase_rate[phase], 1e-6, 1 - 1e-6)
-        deviation = np.sqrt(rate * (1 - rate) * inflation(n, healthy.rho) / np.maximum(n, 1) * healthy.spread)
-        value -= ranks.SHIFTS[:, np.newaxis, np.newaxis] * (tolerance / deviation)
-        return np.where(healthy.ranked > 0, value, -np.inf)
+    def _taken_in(self, window: int, phase: int, k: Ints, n: Ints) -> Panel:
+        """Return the panel with the window's counts in its sums, before any alarm."""
+        cap = 0.5 * np.log(self.thresholds)[self.layout.owner]
+        effective = np.stack(contrast.effective(self.healthy, phase, k, n))
+        now = np.concatenate([effective, scores.of_window(self.healthy, phase, k, n, self.places)])
+        born = np.append(self.born, window)
+        keep = contrast.kept(born, window)
+        since = np.concatenate([self.since, np.zeros((1, *now.shape))])[keep] + now
+        return replace(
+            self,
+            exact_sr=_updated(self.exact_sr, self._exact_evidence(k, n), cap, n),
+            total=self.total + now,
+            since=since,
+            alive=np.concatenate([self.alive, (n > 0).astype(np.float64)[np.newaxis]])[keep],
+            born=born[keep],
+        )
 
     def _exact_evidence(self, k: Ints, n: Ints) -> Floats:
         """Return log L of the Clopper-Pearson half, [6, 2, I], tempered by overdispersion and autocorrelation."""
-        healthy, tolerance = self.healthy, self.layout.tolerance
+        healthy = self.healthy
+        tolerance = healthy.tolerance
         rates = np.stack([healthy.upper + tolerance, 1 - healthy.lower + tolerance])
         value = clopper_pearson.log_evidence(np.stack([k, n - k]), n, rates)
         return np.asarray(value / (inflation(n, healthy.rho_upper) * healthy.spread), dtype=np.float64)
 
-    def _by_indicator(self, rank_sr: Floats, exact_sr: Floats) -> Floats:
-        """Return the evidence of each side and indicator, [2, I]: the mean of the halves that can judge."""
-        half = 0.5 * self.healthy.ranked
-        counts = np.where(self.layout.share > 0, 1.0, 0.0)
-        mean = half * rank_sr.mean(axis=0) + (1 - half) * exact_sr.mean(axis=0)
-        return np.asarray(counts * mean, dtype=np.float64)
+    @property
+    def by_indicator(self) -> Floats:
+        """The evidence of each side (up, down) and indicator, [2, I]: the weighted mean of both halves."""
+        layout, healthy = self.layout, self.healthy
+        known = (healthy.effective > 0) & (layout.share > 0)
+        if not len(self.born):
+            return np.zeros(layout.share.shape)
+        counted = contrast.log_evidence(self.since[:, :2], self.total[:2], healthy.allowed, self.ratios)
+        counted = np.exp(np.minimum(counted, _LARGEST)).mean(axis=0)
+        counted = np.where(healthy.flip > 0, counted[::-1], counted)
+        placed = np.exp(np.minimum(scores.log_evidence(self.since[:, 2:], self.total[2:]), _LARGEST)).mean(axis=0)
+        mean = counted + PLACED * healthy.ranked * (placed - counted)
+        needed = self.thresholds[layout.owner] / np.where(layout.share > 0, layout.share, 1.0)
+        # No single window pages: each adds at most half of what the indicator alone would need.
+        limit = np.exp(np.minimum(0.5 * np.log(needed)[:, np.newaxis] * self.since[:, 4], _LARGEST))
+        contrasted = (self.alive * np.minimum(mean, limit)).sum(axis=1)
+        both = (1 - MEMORY) * contrasted + MEMORY * self.exact_sr.mean(axis=0)
+        return np.where(known, both, 0.0)
 
     def _by_stream(self, by_indicator: Floats) -> Floats:
         weighted = (by_indicator * self.layout.share).sum(axis=0)

@@ -18,7 +18,6 @@ import numpy as np
 from pitstop.detection.healthy import Healthy
 from pitstop.detection.panel import Layout, Panel
 from pitstop.detection.streams import Floats, Ints
-from pitstop.detection.uniforms import Words
 from pitstop.detection.volume import VolumeDetector
 from pitstop.errors import BaselineError
 
@@ -88,7 +87,7 @@ def smallest(
     expected = float(panel.healthy.rate[first.first + first.focus])
     up = expected <= 0.5 or not panel.layout.streams[0].two_sided
     reach = 1 - expected if up else expected
-    many = copied(panel, copies, seed)
+    many = copied(panel, copies)
     change = _bisected(
         lambda size: found_share(
             many, blocks, traffic, size if up else -size, within=within, seed=seed, enough=probability
@@ -133,8 +132,8 @@ def smallest_fall(
     return Sight(change, float(np.expm1(detector.level).mean()), up=False)
 
 
-def copied(panel: Panel, copies: int, seed: int) -> Panel:
-    """Return `copies` of a panel of one stream side by side, each with tie-breaking draws of its own."""
+def copied(panel: Panel, copies: int) -> Panel:
+    """Return `copies` of a panel of one stream side by side."""
     if len(panel.layout.streams) != 1:
         msg = f"got a panel of {len(panel.layout.streams)} streams; expected that of one detector"
         raise BaselineError(msg)
@@ -143,17 +142,18 @@ def copied(panel: Panel, copies: int, seed: int) -> Panel:
         name: np.tile(getattr(healthy, name), (1,) * (getattr(healthy, name).ndim - 1) + (copies,))
         for name in Healthy.__dataclass_fields__
     }
-    rng = np.random.default_rng([seed, 1])
-    own: Words = rng.integers(0, 2**63, size=wide["seed"].shape, dtype=np.uint64)
     return replace(
         panel,
         layout=Layout(tuple(replace(stream, name=f"{place}") for place in range(copies))),
-        healthy=Healthy(**{**wide, "seed": own}),
+        healthy=Healthy(**wide),
         thresholds=np.tile(panel.thresholds, copies),
         fast_levels=np.tile(panel.fast_levels, copies),
-        rank_sr=np.tile(panel.rank_sr, (1, 1, copies)),
         exact_sr=np.tile(panel.exact_sr, (1, 1, copies)),
-        history=np.tile(panel.history, (1, copies)),
+        places=np.tile(panel.places, (1, copies)),
+        total=np.tile(panel.total, (1, copies)),
+        ratios=np.tile(panel.ratios, (1, copies)),
+        since=np.tile(panel.since, (1, 1, copies)),
+        alive=np.tile(panel.alive, (1, copies)),
         recent_counts=np.tile(panel.recent_counts, (1, 1, copies)),
         worst=np.tile(panel.worst, (1, copies)),
         broken=np.tile(panel.broken, copies),

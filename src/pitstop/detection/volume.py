@@ -18,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from pitstop.detection.panel import HISTORY, RECENT, State
+from pitstop.detection.panel import RECENT, State
 from pitstop.detection.streams import Direction, Finding, Floats, Ints, Stream
 from pitstop.errors import BaselineError
+
+HISTORY = 4096
+"""Windows that ranks look back on. Older ones are dropped, which only makes a rank less sharp."""
 
 FEWEST = 5
 """References of fewer windows say nothing about a volume: the detector stays silent."""

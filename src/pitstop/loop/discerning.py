@@ -101,7 +101,7 @@ def _alone(panel: Panel, place: int) -> Panel:
         name: array[one]
         if name in ("thresholds", "fast_levels", "broken")
         else array
-        if name in ("last_window", "recent_windows")
+        if name in ("last_window", "recent_windows", "born")
         else array[last]
         for name, array in state.items()
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.budget import Budget
 from pitstop.detection.detector import Detector
+from pitstop.detection.dispersion import usual
 from pitstop.detection.panel import Panel
 from pitstop.detection.streams import Finding, ReferenceCounts, Stream
 from pitstop.detection.volume import VolumeDetector
@@ -84,6 +85,7 @@ class Watch:
         budget = Budget(spec.alarms.per_month, calendar.windows_per_month)
         thresholds, levels = budget.thresholds(weights), budget.fast_levels(weights)
         total = sum(weights.values())
+        elsewhere = usual(reference.k, reference.n)
         panels, start = [], 0
         for _, stream in counted:
             columns = slice(start, start := start + len(stream.indicators))
@@ -94,6 +96,7 @@ class Watch:
                 calendar.phases,
                 REFERENCE_ERROR * weights[stream.name] / total,
                 fast_level=levels[stream.name],
+                elsewhere=elsewhere,
             )
             panels.append(detector.panel)
         rows = [

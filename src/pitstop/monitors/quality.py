@@ -9,7 +9,7 @@ from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts, constant, evenly
 from pitstop.statistics.histogram import Histogram
 
-TOLERANCE = 0.0025
+TOLERANCE = 0.001
 
 
 class Quality:

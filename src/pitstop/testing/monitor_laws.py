@@ -266,7 +266,8 @@ def column_order_is_irrelevant(monitor: Monitor, watched: Ward) -> None:
 def silent_on_identical_profiles(monitor: Monitor, watched: Ward) -> None:
     """The reference windows over again raise nothing, and no distance is shown between a profile and itself."""
     again = [replace(window, window=window.window + REFERENCE_WINDOWS) for window in watched.reference]
-    found = _findings(monitor, watched, again)
+    # At one alarm a month a single stream may well have one in so many windows; at one in twenty months it has none.
+    found = _findings(monitor, watched, again, per_month=0.05)
     assert not found, f"{monitor.name} alarms on windows that it was fitted on: {found[0]}"
     same = WindowCounts(FIRST, watched.baseline.profile, watched.baseline.outcomes)
     for signal in monitor.signals(watched.baseline, same):
@@ -304,14 +305,16 @@ def _both_ways(task: Task) -> tuple[Ward, Ward]:
     return ward(task), ward(task, features=FEATURES[::-1])
 
 
-def _findings(monitor: Monitor, watched: Ward, windows: Sequence[WindowCounts]) -> list[Finding]:
-    """Return what the streams of one monitor find, with the whole budget of one alarm a month shared among them."""
+def _findings(
+    monitor: Monitor, watched: Ward, windows: Sequence[WindowCounts], per_month: float = 1.0
+) -> list[Finding]:
+    """Return what the streams of one monitor find, with the whole budget shared among them."""
     calendar = watched.spec.calendar
     streams = monitor.streams(watched.baseline)
     if not streams:
         return []
     weights = {stream.name: stream.weight for stream in streams}
-    budget = Budget(1.0, calendar.windows_per_month)
+    budget = Budget(per_month, calendar.windows_per_month)
     thresholds, levels = budget.thresholds(weights), budget.fast_levels(weights)
     phases = np.array([calendar.phase(window.window) for window in watched.reference], dtype=np.int64)
     panels, counted, rows = [], [], []
