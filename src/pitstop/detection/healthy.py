@@ -79,7 +79,7 @@ def fit(
     rate = k.sum(axis=0) / np.maximum(seen, 1)
     phase_rate, old_variance, new_variance = weekly(k, n, at, phases)
     leverage = np.minimum(n / np.maximum(seen, 1), 0.5)
-    _, rho_upper = correlation(k, n, rate, leverage, elsewhere)
+    _, rho_upper = correlation(k, n, rate, leverage)
     around = np.maximum(leverage, 1 - old_variance[at])
     rho, weekly_upper = correlation(k, n, phase_rate[at], around, elsewhere)
     effective = seen**2 / np.maximum((n * inflation(n, rho_upper)).sum(axis=0), 1e-300)

@@ -266,7 +266,8 @@ class Panel:
         tolerance = healthy.tolerance
         rates = np.stack([healthy.upper + tolerance, 1 - healthy.lower + tolerance])
         value = clopper_pearson.log_evidence(np.stack([k, n - k]), n, rates)
-        return np.asarray(value / (inflation(n, healthy.rho_upper) * healthy.spread), dtype=np.float64)
+        rho = np.maximum(healthy.rho_upper, healthy.rho_paid)
+        return np.asarray(value / (inflation(n, rho) * healthy.spread), dtype=np.float64)
 
     @property
     def by_indicator(self) -> Floats:
