@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields
+from datetime import date
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pitstop.records.alarms import AlarmsSection
 from pitstop.records.roles import Guess
 from pitstop.records.spec import (
-    AlarmsSection,
     ColumnsSection,
     CostsSection,
     DecisionSection,
@@ -31,6 +32,7 @@ from pitstop.records.template import template
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 MONEY = st.floats(-1e9, 1e9, allow_nan=False)
+QUIET = st.lists(st.dates(max_value=date(9999, 12, 30)).map(str), max_size=2).map(tuple)
 COSTS = st.floats(0, 1e9)
 OUTCOMES = st.builds(Outcome, MONEY, MONEY, st.none() | NAMES)
 TIMES = st.one_of(
@@ -44,6 +46,8 @@ def specs(draw: st.DrawFn) -> ModelSpec:
     names = draw(st.lists(NAMES, min_size=6, max_size=12, unique=True))
     features = tuple(names[5:])
     optional = [draw(st.none() | st.just(name)) for name in names[1:5]]
+    time = draw(TIMES)
+    quiet = st.just(()) if isinstance(time.window, int) else QUIET
     return ModelSpec(
         model=ModelSection(draw(NAMES), draw(st.sampled_from(["binary", "multiclass", "regression"]))),
         columns=ColumnsSection(
@@ -56,11 +60,11 @@ def specs(draw: st.DrawFn) -> ModelSpec:
             categorical=features[: draw(st.integers(0, len(features)))],
             segments=features[:1],
         ),
-        time=draw(TIMES),
+        time=time,
         decision=DecisionSection(draw(NAMES), draw(st.floats(0.01, 0.99))),
         value=draw(st.builds(ValueSection, NAMES, *[OUTCOMES] * 7)),
         costs=draw(st.builds(CostsSection, COSTS, COSTS)),
-        alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100))),
+        alarms=draw(st.builds(AlarmsSection, st.floats(0.001, 100), st.integers(1, 9), quiet)),
         trainer=draw(st.builds(TrainerSection, NAMES, st.lists(NAMES, max_size=3).map(tuple), st.integers(0, 99))),
         policy=draw(st.builds(PolicySection, NAMES, NAMES, fit_every=st.integers(1, 9))),
         rules=draw(st.builds(RulesSection, *[st.lists(NAMES, min_size=1, max_size=3).map(tuple)] * 4)),

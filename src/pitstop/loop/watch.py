@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Monitor, WindowCounts
 from pitstop.monitors.groups import labelled_indicators
 from pitstop.monitors.performance import error_indicators
+from pitstop.records.alarms import AlarmsSection, quiet_spans
 from pitstop.records.calendar import Calendar
 from pitstop.records.spec import ModelSpec
 
@@ -70,11 +71,14 @@ class Watch:
     volumes: tuple[tuple[Monitor, VolumeDetector], ...]
     calendar: Calendar
     ages: Mapping[str, int]
+    rules: AlarmsSection = field(default_factory=AlarmsSection)
 
     @classmethod
     def fit(cls, spec: ModelSpec, baseline: Baseline, reference: Sequence[WindowCounts]) -> Watch:
-        """Fit all detectors on the reference windows, oldest first."""
-        return cls.fit_table(spec, baseline, Table.of(spec, baseline, reference))
+        """Fit all detectors on the reference windows, oldest first, without those of quiet periods."""
+        quiet = quiet_spans(spec.alarms.quiet)
+        judged = [window for window in reference if not _is_quiet(quiet, spec.calendar, window.window)]
+        return cls.fit_table(spec, baseline, Table.of(spec, baseline, judged))
 
     @classmethod
     def fit_table(cls, spec: ModelSpec, baseline: Baseline, reference: Table) -> Watch:
@@ -85,6 +89,7 @@ class Watch:
         budget = Budget(spec.alarms.per_month, calendar.windows_per_month)
         thresholds, levels = budget.thresholds(weights), budget.fast_levels(weights)
         total = sum(weights.values())
+        reference = replace(reference, **_enough(reference.k, reference.n, spec.alarms.minimum_rows))
         elsewhere = usual(reference.k, reference.n)
         panels, start = [], 0
         for _, stream in counted:
@@ -113,10 +118,16 @@ class Watch:
             )
             for place, (monitor, stream) in enumerate(volumes)
         ]
-        return cls(counted, Panel.joined(panels), tuple(rows), calendar, _ages(baseline))
+        ages = _ages(baseline)
+        return cls(counted, Panel.joined(panels), tuple(rows), calendar, ages, spec.alarms)
 
     def step(self, window: WindowCounts) -> tuple[Watch, tuple[Finding, ...]]:
-        """Take in one window; return the next state and what was found, in the order of streams."""
+        """Take in one window; return the next state and what was found, in the order of streams.
+
+        A window of a quiet period leaves everything as it was.
+        """
+        if _is_quiet(quiet_spans(self.rules.quiet), self.calendar, window.window):
+            return self, ()
         pairs = [monitor.counts(stream, window) for monitor, stream in self.counted]
         k, n = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
         rows = [int(monitor.counts(detector.stream, window)[0][0]) for monitor, detector in self.volumes]
@@ -126,7 +137,8 @@ class Watch:
         self, window: int, phase: int, k: Ints, n: Ints, rows: Sequence[int]
     ) -> tuple[Watch, tuple[Finding, ...]]:
         """Take in one window that is counted already: `k`, `n` int64[I], `rows` one number for each volume stream."""
-        panel, found = self.panel.step(window, phase, k, n)
+        enough = _enough(k, n, self.rules.minimum_rows)
+        panel, found = self.panel.step(window, phase, enough["k"], enough["n"])
         # A cohort is counted when it has its age: the change began with the predictions that many windows before.
         findings = [replace(item, since=item.since - self.ages.get(item.indicator, 0)) for item in found]
         volumes = []
@@ -152,12 +164,7 @@ class Watch:
             (monitor, VolumeDetector.from_state(stream, _part(state, f"volume{place}.")))
             for place, (monitor, stream) in enumerate(volumes)
         )
-        return cls(counted, panel, rows, spec.calendar, _ages(baseline))
-
-
-def _ages(baseline: Baseline) -> dict[str, int]:
-    """Return the age in windows of the rows that an indicator counts; 0 where it is not there."""
-    return dict((*error_indicators(baseline), *labelled_indicators(baseline)))
+        return cls(counted, panel, rows, spec.calendar, _ages(baseline), spec.alarms)
 
 
 def _streams(baseline: Baseline) -> tuple[Pairs, Pairs]:
@@ -172,6 +179,17 @@ def _table(monitor: Monitor, stream: Stream, reference: Sequence[WindowCounts]) 
     shape = (len(counts), len(stream.indicators))
     k, n = (np.array([pair[side] for pair in counts], dtype=np.int64).reshape(shape) for side in (0, 1))
     return k, n
+
+
+def _enough(k: Ints, n: Ints, minimum: int) -> dict[str, Ints]:
+    """Return `k` and `n`, both 0 where fewer rows than `minimum` were counted."""
+    enough = n >= minimum
+    return {"k": np.where(enough, k, 0), "n": np.where(enough, n, 0)}
+
+
+def _is_quiet(spans: tuple[tuple[int, int], ...], calendar: Calendar, window: int) -> bool:
+    """Whether a window begins in a quiet period."""
+    return any(first <= calendar.window_start(window) < end for first, end in spans)
 
 
 def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

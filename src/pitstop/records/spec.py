@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pitstop.errors import SpecError
+from pitstop.records.alarms import AlarmsSection
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
 from pitstop.records.elsewhere import ElsewhereSection
 from pitstop.records.identity import artifact_id
@@ -51,6 +52,8 @@ _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("costs", "label_per_row", 0.0),
     ("costs", "people_per_period", 0.0),
     ("policy", "quarantine", False),
+    ("alarms", "minimum_rows", 1),
+    ("alarms", "quiet", ()),
 )
 
 
@@ -158,13 +161,6 @@ class CostsSection:
 
 
 @dataclass(frozen=True)
-class AlarmsSection:
-    """`[alarms]`: the promise, in false alarms per month for the whole model, all monitors together."""
-
-    per_month: float = 1.0
-
-
-@dataclass(frozen=True)
 class TrainerSection:
     """`[trainer]`: the registered trainer `name`, or `command`, an argv list that speaks the trainer protocol.
 
@@ -213,7 +209,7 @@ class ModelSpec:
     decision: DecisionSection = DecisionSection()
     value: ValueSection = ValueSection()
     costs: CostsSection = CostsSection()
-    alarms: AlarmsSection = AlarmsSection()
+    alarms: AlarmsSection = field(default_factory=AlarmsSection)
     trainer: TrainerSection = field(default_factory=TrainerSection)
     policy: PolicySection = PolicySection()
     serving: ServingSection = field(default_factory=ServingSection)
@@ -244,8 +240,8 @@ class ModelSpec:
         if not 0.0 < self.decision.threshold < 1.0:
             msg = f"[decision] threshold is {self.decision.threshold}; expected a number between 0 and 1"
             raise SpecError(msg)
-        if self.alarms.per_month <= 0:
-            msg = f"[alarms] per_month is {self.alarms.per_month}; expected a number above 0, for instance 1.0"
+        if self.alarms.quiet and isinstance(self.time.window, int):
+            msg = "[alarms] quiet names days, and windows of rows have none; use windows of an hour, a day or a week"
             raise SpecError(msg)
         if not 0.0 < self.policy.alpha < 1.0:
             msg = f"[policy] alpha is {self.policy.alpha}; expected a probability such as 0.05"

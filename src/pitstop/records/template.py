@@ -153,6 +153,9 @@ def _alarms(spec: ModelSpec) -> list[str]:
         "[alarms]",
         "# The promise: at most this many false alarms a month for the whole model, all monitors together.",
         f"per_month = {spec.alarms.per_month!r}",
+        "# Rates of fewer rows are not judged, nor windows that begin in a quiet period (2026-12-24/2027-01-02).",
+        f"minimum_rows = {spec.alarms.minimum_rows!r}",
+        f"quiet = {_texts(spec.alarms.quiet)}",
     ]
 
 
