@@ -167,6 +167,11 @@ class Watch:
         return cls(counted, panel, rows, spec.calendar, _ages(baseline), spec.alarms)
 
 
+def _ages(baseline: Baseline) -> dict[str, int]:
+    """Return the age in windows of the rows that an indicator counts; 0 where it is not there."""
+    return dict((*error_indicators(baseline), *labelled_indicators(baseline)))
+
+
 def _streams(baseline: Baseline) -> tuple[Pairs, Pairs]:
     """Return the streams that count k of n rows, and those that count rows."""
     pairs = [(monitor, stream) for monitor in MONITORS for stream in monitor.streams(baseline)]
