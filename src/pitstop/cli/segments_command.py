@@ -31,8 +31,9 @@ def segments(
         print(json.dumps({"model": name, "period": period or None, **found}, indent=2, allow_nan=False))
         return
     console = Console(highlight=False, markup=False)
-    if not content:
-        console.print(f"{name}: no period has closed yet, so nothing is on record.", soft_wrap=True)
+    if "segments" not in content:
+        why = "its newest period closed before segments were kept" if content else "no period has closed yet"
+        console.print(f"{name}: {why}, so none is on record.", soft_wrap=True)
         return
     lines = segment_lines(content, spec.model.task)
     head = "errs most where" if lines else "errs evenly, as far as can be told: no segment was confirmed on later rows"
