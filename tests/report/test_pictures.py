@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pitstop.errors import ReportError
 from pitstop.report.bars import Panel, RankedRow, bar_panels, paired_bars, ranked_bars, split_bar
 from pitstop.report.charts import NARROW, WIDE, Frame, standalone
+from pitstop.report.interval_rows import IntervalRow, interval_rows
 from pitstop.report.lettering import BOLD, text_width
 from pitstop.report.lines import Line, LineChart, line_chart
 from pitstop.report.markup import Markup
@@ -149,6 +150,18 @@ def test_line_charts_of_anything_are_sound(
 @given(st.lists(st.tuples(NAMES, NUMBERS, st.text(max_size=10)), max_size=8))
 def test_ranked_bars_of_anything_are_sound(rows: list[tuple[str, float | None, str]]) -> None:
     assert_sound(ranked_bars("t", "d", [RankedRow(*row) for row in rows]))
+
+
+@QUICK
+@given(
+    st.lists(st.tuples(NAMES, NUMBERS, NUMBERS, NUMBERS, st.text(max_size=10)), max_size=8),
+    st.floats(-1e6, 0),
+    st.sampled_from([WIDE, NARROW]),
+)
+def test_interval_rows_of_anything_are_sound(
+    rows: list[tuple[str, float | None, float | None, float | None, str]], limit: float, frame: Frame
+) -> None:
+    assert_sound(interval_rows("t", "d", [IntervalRow(*row) for row in rows], frame, limit=limit, unit="EUR"))
 
 
 @QUICK

@@ -88,7 +88,13 @@ def kept(served: Any, kind: str) -> list[Any]:
 def test_from_the_first_page_to_why_the_model_fell_what_was_done_and_what_it_earned(browser: Any, served: Any) -> None:
     with opened(browser, served) as page:
         page.goto(served.url)
-        page.get_by_role("link", name=re.compile("The model's error rose")).first.click()
+        # The first thing that the first page says: the worst month, what was released for it, and what that earned.
+        begin = page.inner_text("section[aria-labelledby=begin]")
+        assert re.search(r"at its worst in 2016-01 \(AUC 0\.\d+\)", begin)
+        assert re.search(r"v3 was released for it and has earned [\d,]+ EUR", begin)
+        page.locator("section[aria-labelledby=begin]").get_by_role(
+            "link", name=re.compile("The model's error rose")
+        ).click()
         text = page.inner_text("main")
         assert "2016-01-" in page.inner_text(".tiles")
         assert "The relation of inputs to outcome changed" in text

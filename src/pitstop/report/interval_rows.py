@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pitstop.report.charts import LETTERS, Frame, lettering, picture, point
 from pitstop.report.lettering import fitted, text_width
 from pitstop.report.markup import Attributes, Markup, element
-from pitstop.report.scales import Scale, value_scale
+from pitstop.report.scales import Scale, label_places, value_scale
 from pitstop.report.story import Number, known
 
 _ROW = 24.0
@@ -35,15 +35,17 @@ def interval_rows(
     The axis holds every value and most intervals: an end that lies far outside stops at its edge, without a cap.
     """
     names = min(max((text_width(row.label, LETTERS) for row in rows), default=0.0), frame.width * 0.36)
-    texts = max((text_width(row.text, LETTERS) for row in rows), default=0.0) if frame.labelled else 0.0
+    widest = max((text_width(row.text, LETTERS) for row in rows), default=0.0) if frame.labelled else 0.0
+    texts = min(widest, frame.width * 0.3)
     scale = value_scale(_shown(rows, limit), names + 12, frame.width - texts - 14, zero=True, ticks=4)
     step = _ROW if frame.labelled else _ROW + LETTERS
     height = len(rows) * step
     parts: list[Markup] = []
-    for tick in scale.ticks:
-        x = scale.at(tick)
+    places = [scale.at(tick) for tick in scale.ticks]
+    for x, tick in zip(places, scale.ticks, strict=True):
         parts.append(_upright(x, height, "zero" if tick == 0 else "grid"))
-        parts.append(lettering(scale.tick_text(tick), x, height + LETTERS + 4, "quiet", "middle"))
+    for x, text in label_places(places, [scale.tick_text(tick) for tick in scale.ticks], LETTERS, 0, frame.width):
+        parts.append(lettering(text, x, height + LETTERS + 4, "quiet", "middle"))
     if limit:
         parts.append(_upright(scale.at(limit), height, "release"))
     for index, row in enumerate(rows):
@@ -51,11 +53,14 @@ def interval_rows(
         parts.append(lettering(fitted(row.label, names, LETTERS), 0, middle + 4, "plain"))
         parts += _estimate(row, scale, middle)
         if frame.labelled:
-            parts.append(lettering(row.text, frame.width, middle + 4, "number", "end"))
+            text = fitted(row.text, frame.width * 0.3, LETTERS)
+            parts.append(lettering(text, frame.width, middle + 4, "number", "end"))
         else:
             parts.append(lettering(fitted(row.text, frame.width, LETTERS), 0, middle + LETTERS + 6, "quiet"))
     if unit:
-        parts.append(lettering(unit, scale.start, height + 2 * LETTERS + 8, "quiet"))
+        parts.append(
+            lettering(fitted(unit, frame.width - scale.start, LETTERS), scale.start, height + 2 * LETTERS + 8, "quiet")
+        )
     return picture(title, description, frame, height + _AXIS + (LETTERS if unit else 0), parts)
 
 

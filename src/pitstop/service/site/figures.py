@@ -193,17 +193,18 @@ def compared_segments(document: Document) -> Pictured | None:
 
     None where no segment was ever compared.
     """
-    running = [(item["version"], "", item["segments"]) for item in document["tests"] if item["segments"]]
-    over = [(item["challenger"], item["when"], item["segments"]) for item in document["comparisons"]]
+    running = [(item["version"], "", item["segments"]) for item in document["tests"] if item.get("segments")]
+    over = [(item["challenger"], item["when"], item.get("segments")) for item in document["comparisons"]]
     found = next((item for item in (*running, *over) if item[2] and item[2]["standings"]), None)
     if found is None:
         return None
     version, when, segments = found
     currency, rows = document["currency"], segments["standings"]
-    title = f"{capital(version)} against the champion, by segment" + (f": {when[:10]}" if when else "")
+    named = version if version[1:].isdigit() else capital(version)
+    title = f"{named} against the champion, by segment" + (f": {when[:10]}" if when else "")
     signs = [
         IntervalRow(
-            item["value"],
+            f"{item['column']}: {item['value']}",
             item["gain"],
             item["low"],
             item["high"],

@@ -55,6 +55,7 @@ def today(site: Site, request: Request) -> HTMLResponse:
         place=place,
         step=summaries.SHOWN,
         worst=next((card for card in cards if card["worst"]), None) if totals["models"] == 1 else None,
+        metric_names=METRIC_NAMES,
         workspace=str(site.workspace.path),
     )
 

@@ -148,7 +148,7 @@ def _card(
         "exposed": _exposed(accounts, lines),
         "open_incidents": len(open_now),
         "incidents": [{"id": item.id, "title": item.title, "kind": item.kind} for item in open_now[-3:]],
-        "worst": _worst(lines),
+        "worst": _worst(lines, periods, main, upkeep, value),
         "held": upkeep["held"]["sentence"] if upkeep["held"] else "",
         "waiting": [{"version": item["version"], "stage": item["stage"]} for item in upkeep["waiting"]],
         "net": value["net"],
@@ -168,13 +168,38 @@ def _exposed(accounts: Accounts, lines: list[IncidentLine]) -> dict[str, float] 
     return {"a_day": float(most.a_day), "low": float(most.low), "high": float(most.high), "days": most.days}
 
 
-def _worst(lines: list[IncidentLine]) -> dict[str, Any] | None:
-    """Return the largest rise of the error so far, with what ended it: what a newcomer wants to understand first."""
+def _worst(
+    lines: list[IncidentLine],
+    periods: list[dict[str, Any]],
+    main: str,
+    upkeep: Mapping[str, Any],
+    value: Mapping[str, Any],
+) -> dict[str, Any] | None:
+    """Return what a newcomer wants to understand first: the rise of the error in the model's worst period.
+
+    Where none was noticed in it, the largest so far. With what was released for it, and what that has earned since.
+    """
     told = [line for line in lines if line.kind == "error"]
     if not told:
         return None
-    most = max(told, key=lambda line: line.content["size"])
-    return {"id": most.id, "title": most.title, "state": most.state, **most.content}
+    mature = [
+        item for item in periods if item["realised"].get(main) is not None and item["labelled"] >= 0.9 * item["rows"]
+    ]
+    pick = max if main == "mae" else min
+    lowest = pick(mature, key=lambda item: item["realised"][main]) if mature else None
+    within = [line for line in told if lowest and lowest["start"] <= line.at < lowest["end"]]
+    most = max(within or told, key=lambda line: line.content["size"])
+    fixed = most.content.get("fixed")
+    served = {item["id"] for item in upkeep["timeline"] if item["stage"] == "champion" and item["version"] == fixed}
+    earned = [item["gain"] for item in value["releases"] if item["id"] in served]
+    return {
+        "id": most.id,
+        "title": most.title,
+        "state": most.state,
+        **most.content,
+        "lowest": {"period": lowest["name"], "value": lowest["realised"][main]} if lowest and within else None,
+        "earned": earned[0] if earned else None,
+    }
 
 
 def _changed(
