@@ -214,3 +214,17 @@ def test_an_alias_that_is_moved_back_there_is_a_rollback_here(
         order = kept.artifacts("order", "trained")[-1].content
     assert (order["action"], order["by"]) == ("rollback", "mlflow")
     assert run(home, spec=spec, source=source, base=loans, as_of="2024-05-22").champion == "v1"
+
+
+def test_a_registry_that_is_away_holds_no_rows_up(loans: Path, tmp_path: Path) -> None:
+    text = (loans / "pitstop.toml").read_text(encoding="utf-8")
+    spec = parse_spec(f'{text}\n[serving]\nmlflow = "http://127.0.0.1:9"\nmlflow_follow = true\n')
+    home, source = tmp_path / "home", str(loans / "loans.csv")
+    with pytest.raises(ReleaseTargetError, match="cannot be reached"):
+        run(home, spec=spec, source=source, base=loans, as_of="2024-05-15")  # there is nothing to follow yet
+    with pytest.raises(ReleaseTargetError, match="the MLflow registry"):
+        run(home, spec=spec, source=source, base=loans, as_of="2024-05-22")
+    with Home.open(home, read_only=True) as kept:
+        saved = kept.load_state("loans")
+    assert saved is not None
+    assert spec.calendar.name_instant(saved.as_of).startswith("2024-05-20")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pitstop.errors import SpecError
+from pitstop.errors import ReleaseTargetError, SpecError
 from pitstop.integrations.base import ReleaseTarget
 from pitstop.integrations.command_target import CommandTarget
 from pitstop.integrations.folder_target import FolderTarget
@@ -63,8 +63,13 @@ def run(
     could not be published; what was taken in is then kept. With `mlflow_follow` a release made in the registry is taken
     over first.
     """
-    follow(home, spec, base)
-    return replay.run(
+    problem: ReleaseTargetError | None = None
+    try:
+        follow(home, spec, base)
+    except ReleaseTargetError as error:
+        # A registry that is away holds no rows up. Nothing is published either, as a release there may be unheard of.
+        problem = error
+    done = replay.run(
         home,
         spec=spec,
         source=source,
@@ -73,8 +78,11 @@ def run(
         start=start,
         base=base,
         progress=progress,
-        publish=_publisher(spec, Path(base)),
+        publish=_publisher(spec, Path(base)) if problem is None else None,
     )
+    if problem is not None:
+        raise problem
+    return done
 
 
 def carry_out(home: Path | str, order: Order, *, spec: ModelSpec, base: Path | str = ".") -> Done:
