@@ -34,7 +34,9 @@ def test_events_need_the_ingest_role_of_their_model(tmp_path: Path) -> None:
             found = []
             for key in ("", "Bearer reads", "Bearer other", "Bearer brings"):
                 sent = headers | ({"authorization": key} if key else {})
-                found.append((await client.post("/v1/models/m/events", content=body, headers=sent)).status_code)
+                # As bytes: what a logger writes into a header need not be ASCII.
+                raw = {name: text.encode() for name, text in sent.items()}
+                found.append((await client.post("/v1/models/m/events", content=body, headers=raw)).status_code)
             return found
 
     with Workspace.open(path) as workspace:
