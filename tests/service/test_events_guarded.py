@@ -35,7 +35,7 @@ def test_events_need_the_ingest_role_of_their_model(tmp_path: Path) -> None:
             for key in ("", "Bearer reads", "Bearer other", "Bearer brings"):
                 sent = headers | ({"authorization": key} if key else {})
                 # As bytes: what a logger writes into a header need not be ASCII.
-                raw = {name: text.encode() for name, text in sent.items()}
+                raw = {name.encode(): text.encode() for name, text in sent.items()}
                 found.append((await client.post("/v1/models/m/events", content=body, headers=raw)).status_code)
             return found
 
