@@ -73,7 +73,8 @@ POLICIES: Mapping[str, Schedule] = {
     "vote": lambda case, level: case.walked(Vote(), level),
     "shadow_plan, as shipped": lambda case, level: case.walked(ShadowPlan(), level),
     "shadow_plan, lasting": lambda case, level: case.walked(ShadowPlan(fading=False), level),
-    "shadow_plan, two errors": lambda case, level: case.walked(ShadowPlan(errors=2.0), level),
+    "shadow_plan, one error": lambda case, level: case.walked(ShadowPlan(worse=1.0, better=1.0), level),
+    "shadow_plan, two errors": lambda case, level: case.walked(ShadowPlan(worse=2.0, better=2.0), level),
 }
 # Those that the default has to beat on average (issue 5), and the letter of each bar.
 RIVALS = {

@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pitstop.diagnosis.breaks import SURE
+from pitstop.diagnosis.breaks import Break as Fault
 from pitstop.incidents import Alarm, Incident
-from pitstop.loop.quarantine import MOST_WINDOWS, breaks_of
+from pitstop.loop.quarantine import MOST_WINDOWS, breaks_of, faults_of
 from pitstop.records.spec import ModelSpec
 
 Maker = Callable[..., pa.Table]
@@ -61,6 +63,45 @@ def test_what_stays_for_four_weeks_is_how_the_data_are_now() -> None:
 @pytest.mark.parametrize("one", [alarm(10, "drift"), alarm(10, fast=False), alarm(10, "error")])
 def test_what_is_no_sudden_fault_of_the_data_is_to_be_learnt(one: Alarm) -> None:
     assert breaks_of(*incident(one), 20) == ()
+
+
+def fault(certainty: float, column: str = "price") -> Fault:
+    return Fault(column, "all_null", 1.0, 1.0, certainty, f"{column}: all values are missing.")
+
+
+def test_a_sure_fault_is_a_break_however_slowly_it_came() -> None:
+    incidents, _ = incident(alarm(10, "drift", fast=False), alarm(13, "drift", fast=False))
+    (found,) = faults_of(incidents, {"incident-1": (fault(SURE), fault(0.9, "x"), fault(0.1, "y"))}, 15)
+    assert (found.first, found.last, found.standing) == (10, 14, True)
+    assert found.columns == ("price", "x")
+    assert found.said == "price: all values are missing"
+    assert found.way_out.startswith("restore the column")
+    assert not faults_of(incidents, {"incident-1": (fault(SURE),)}, 60)[0].standing
+
+
+def test_what_is_not_sure_or_not_known_holds_nothing_back() -> None:
+    incidents, _ = incident(alarm(10))
+    assert faults_of(incidents, {"incident-1": (fault(SURE - 0.01),)}, 12) == ()
+    assert faults_of(incidents, {}, 12) == ()
+
+
+def test_a_sure_fault_forbids_a_retrain_though_nothing_is_quarantined(
+    workshop: Any, spec: ModelSpec, history: Maker
+) -> None:
+    eager = replace(spec, policy=replace(spec.policy, name="every_period"))
+    workshop.run(history(), eager, "fault")
+    artifacts = workshop.artifacts("fault")
+    broke = min(
+        item[2]
+        for item in artifacts
+        if item[1] in ("incident", "incident-growth")
+        and any(found["certainty"] >= SURE for found in item[3]["cause"]["breaks"])
+    )
+    after = [item[3] for item in artifacts if item[1] == "decision" and item[2] > broke]
+    assert after
+    assert {item["action"] for item in after} == {"keep"}
+    assert all("x2" in item["reason"] and "find where the values get lost" in item["reason"] for item in after)
+    assert not [item for item in artifacts if item[1] == "quarantine"]
 
 
 def test_the_loop_leaves_the_broken_rows_out_and_says_so(workshop: Any, spec: ModelSpec, history: Maker) -> None:

@@ -14,7 +14,7 @@ from pitstop.strategy.policies.cadence import Cadence
 from pitstop.strategy.policies.debt import Debt
 from pitstop.strategy.policies.rolling_period import RollingPeriod, replayed_cost
 from pitstop.strategy.policies.shadow_debt import ShadowDebt
-from pitstop.strategy.policies.shadow_plan import ShadowPlan, departure_of, plan_ahead
+from pitstop.strategy.policies.shadow_plan import Plan, ShadowPlan, departure_of, plan_ahead
 from pitstop.strategy.policies.vote import Vote
 from pitstop.strategy.staleness import Excess, StalenessCurve
 from pitstop.testing.policy_laws import Law, Stream, policy_laws, simulated_stream
@@ -133,11 +133,22 @@ def test_the_plan_by_hand() -> None:
 
 
 def test_a_departure_counts_as_far_as_it_passes_its_error_on_either_side() -> None:
-    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1)) == 1.0
+    # What speaks for a release counts as far as it is sure, what speaks for waiting sooner.
+    assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1)) == pytest.approx(1.5 - 1.645 * 0.5)
+    assert departure_of(Excess(departure=1.5, recent_error=2.0, columns=1)) == 0.0
     assert departure_of(Excess(departure=1.5, recent_error=0.5, columns=1), 2.0) == 0.5
     assert departure_of(Excess(departure=-1.5, recent_error=0.5, columns=1)) == -1.0
-    assert departure_of(Excess(departure=1.5, recent_error=2.0, columns=1)) == 0.0
     assert departure_of(Excess(departure=-1.5, recent_error=2.0, columns=1)) == 0.0
+
+
+def test_where_both_plans_cost_the_same_the_side_of_the_departure_decides() -> None:
+    plan = Plan(keep=5.0, retrain=3.0)
+    assert plan.stops(2.0, Excess(departure=0.1))
+    assert plan.stops(2.0 + 1e-12, Excess(departure=0.1))
+    assert not plan.stops(2.0, Excess(departure=-0.1))
+    assert not plan.stops(2.0, Excess())
+    assert plan.stops(1.9, Excess(departure=-9.0))
+    assert not plan.stops(2.1, Excess(departure=9.0))
 
 
 def test_the_interval_of_a_gain_holds_the_gain_and_narrows_with_rows() -> None:

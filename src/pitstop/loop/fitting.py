@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pitstop.diagnosis.breaks import Break as Fault
 from pitstop.errors import EmptyTableError, TrainingError
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.kept import Kept, keep_failure
 from pitstop.loop.models import Models, Predictions
-from pitstop.loop.quarantine import Break, breaks_of, keep_quarantine
+from pitstop.loop.quarantine import Break, breaks_of, faults_of, keep_quarantine
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
@@ -38,6 +39,7 @@ class Fitting:
         self.fit_rows: dict[int, int] = {}
         self.fit_at: dict[int, int] = {}
         self.breaks: tuple[Break, ...] = ()
+        self.faults: tuple[Break, ...] = ()
 
     def require_labels(self, as_of: int) -> None:
         """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
@@ -58,12 +60,24 @@ class Fitting:
         spans = tuple(broken.span(self.calendar) for broken in self.breaks)
         return parse_recipe(name or self.spec.policy.recipe, spans)
 
-    def quarantine(self, incidents: Sequence[Incident], alarms: Mapping[str, Alarm], window: int) -> list[Kept]:
-        """Leave out what came through a broken pipeline, from now on; return a record of each break that is new."""
+    def quarantine(
+        self,
+        incidents: Sequence[Incident],
+        alarms: Mapping[str, Alarm],
+        found: Mapping[str, Sequence[Fault]],
+        window: int,
+    ) -> list[Kept]:
+        """Take note of broken pipelines; return a record of each break whose rows are left out from now on.
+
+        `found` are the faults behind each incident. Those that are sure hold back a retrain in any case.
+        """
+        self.faults = faults_of(incidents, found, window)
         if not self.spec.policy.quarantine:
             return []
         known = {broken.incident for broken in self.breaks}
-        self.breaks = breaks_of(incidents, alarms, window)
+        sudden = breaks_of(incidents, alarms, window)
+        seen = {broken.incident for broken in sudden}
+        self.breaks = (*sudden, *(fault for fault in self.faults if fault.incident not in seen))
         at = self.calendar.window_start(window)
         return [keep_quarantine(item, at, self.calendar) for item in self.breaks if item.incident not in known]
 

@@ -203,7 +203,9 @@ class Loop:
     def _open_period(self, window: int, as_of: int) -> list[Kept]:
         period = self.calendar.period_at(as_of)
         standing = tuple(incident.id for incident in self.incidents if incident.is_open(window))
-        kept = self.upkeep.quarantine(self.incidents, self.alarms, window)
+        kept = self.upkeep.quarantine(
+            self.incidents, self.alarms, {name: cause.breaks for name, cause in self.causes.items()}, window
+        )
         change = self.upkeep.open_period(period, as_of, self.chain, standing)
         kept += change.kept
         self.decisions = (*self.decisions, *change.decisions)

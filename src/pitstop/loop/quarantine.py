@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from pitstop.diagnosis.breaks import SURE
+from pitstop.diagnosis.breaks import Break as Fault
 from pitstop.incidents import REPEAT_WINDOWS, Alarm, Incident
 from pitstop.loop.kept import Kept
 from pitstop.records.calendar import Calendar
@@ -20,7 +22,7 @@ class Break:
     """Rows predicted in windows `first` to `last` (included) came through a broken pipeline.
 
     `incident` is what saw it, `columns` are those that broke, `said` is the first alarm in words, and `standing` says
-    whether it still goes on.
+    whether it still goes on. `way_out` is what mends it, "" where the alarm tells no more than that it broke.
     """
 
     incident: str
@@ -29,6 +31,7 @@ class Break:
     last: int
     said: str
     standing: bool
+    way_out: str = ""
 
     def span(self, calendar: Calendar) -> tuple[int, int]:
         """Return the instants of prediction that are left out, half open."""
@@ -37,7 +40,8 @@ class Break:
     def why_not(self, calendar: Calendar) -> str:
         """Return why nothing is to be retrained while it stands."""
         since = calendar.name_instant(calendar.window_start(self.first))
-        return f"data are broken since {since} ({self.said}); mend that upstream first"
+        told = f"data are broken since {since} ({self.said}); mend that upstream first"
+        return f"{told}: {self.way_out}" if self.way_out else told
 
     def to_state(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -69,6 +73,33 @@ def breaks_of(incidents: Sequence[Incident], alarms: Mapping[str, Alarm], window
             Break(incident.id, columns, first, min(end, window - 1), fast[0].sentence, standing=window - 1 <= end)
         )
     return tuple(found)
+
+
+def faults_of(incidents: Sequence[Incident], found: Mapping[str, Sequence[Fault]], window: int) -> tuple[Break, ...]:
+    """Return the breaks whose cause is known, at the opening of `window`: a fault of a pipeline was found for sure.
+
+    `found` are the faults behind each incident, the most certain first. Such a break begins with its incident, however
+    slowly that came, and ends as every break does.
+    """
+    breaks = []
+    for incident in incidents:
+        sure = [fault for fault in found.get(incident.id, ()) if fault.certainty >= SURE]
+        if not sure:
+            continue
+        end = min(incident.last + REPEAT_WINDOWS, incident.since + MOST_WINDOWS - 1)
+        columns = tuple(dict.fromkeys(fault.column for fault in sure if fault.column))
+        breaks.append(
+            Break(
+                incident.id,
+                columns,
+                incident.since,
+                min(end, window - 1),
+                sure[0].sentence.rstrip("."),
+                standing=window - 1 <= end,
+                way_out=sure[0].way_out,
+            )
+        )
+    return tuple(breaks)
 
 
 def keep_quarantine(broken: Break, at: int, calendar: Calendar) -> Kept:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pitstop.baseline.maturity import MATURE, maturity_age
 from pitstop.errors import TrainingError
 from pitstop.loop.contesting import Change, Contesting
 from pitstop.loop.duels import Duel, difference_bound, row_losses
@@ -24,15 +25,18 @@ from pitstop.loop.models import Models
 from pitstop.loop.quarantine import Break
 from pitstop.loop.rowlog import RowLog
 from pitstop.loop.segmenting import bet_on_segments
+from pitstop.loop.selection import hidden_by_decision
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.trainer import Challenger
+from pitstop.strategy.asking import Labels, asking
 from pitstop.strategy.base import Costs, Decision, History
-from pitstop.strategy.matrix import LossMatrix
+from pitstop.strategy.matrix import LossMatrix, gaps
 from pitstop.strategy.policies import POLICIES
 from pitstop.strategy.restraint import Restraint, held_back
+from pitstop.strategy.staleness import RECENT
 
 Ints = NDArray[np.int64]
 
@@ -170,16 +174,52 @@ class Upkeep(Contesting):
             recipe=self.spec.policy.recipe,
             caused_by=(*caused_by, *([self.timeline.champion.id] if self.timeline.champion else [])),
         )
-        return self._restrained(policy.decide(history, costs, as_of), now, costs, as_of)
+        decision = self._restrained(policy.decide(history, costs, as_of), now, costs, as_of)
+        return asking(decision, self._labels(now, as_of)) if self.spec.columns.label is not None else decision
+
+    def _labels(self, now: int, as_of: int) -> Labels:
+        """Return how many labels the newest comparisons rest on, and how many rows since the release lack theirs.
+
+        Of a hundred rows that are mature five get their label by themselves yet.
+        """
+        first = max(0, now - RECENT, self.champion)
+        compared = {gap.column for gap in gaps(self.matrix) if gap.model == self.champion and gap.column >= first}
+        mature = self._mature(self.champion, as_of)
+        overdue = int((self.log.label_at[mature] >= as_of).sum()) - (1.0 - MATURE) * len(mature)
+        return Labels(
+            seen=sum(int(self.matrix.rows[column]) for column in compared),
+            overdue=max(0, int(overdue)),
+            price=self.spec.costs.label_per_row,
+            periods=now - self.champion,
+        )
+
+    def _mature(self, number: int, as_of: int) -> Ints:
+        """Return the rows since the fit of a candidate whose label ought to have come: 95 of 100 come by their age."""
+        log, calendar = self.log, self.calendar
+        window, known, predicted = calendar.window_at(as_of), log.label_at < as_of, calendar.window_of(log.at)
+        lags = calendar.window_of(log.label_at[known]) - predicted[known]
+        wait = maturity_age(lags, window - predicted[~known])
+        start = calendar.window_at(calendar.period_start(self.first_period + number))
+        return np.flatnonzero((predicted >= start) & (predicted < window - (wait or 0)))
+
+    def _hidden(self, as_of: int) -> str:
+        """Return why labels are no sample to judge models by, "" where they are."""
+        if self.spec.columns.label is None or self.spec.model.task == "regression":
+            return ""
+        mature = self._mature(0, as_of)
+        return hidden_by_decision(self.log.served_class.values[mature], self.log.label_at[mature] < as_of)
 
     def _restrained(self, decision: Decision, now: int, costs: Costs, as_of: int) -> Decision:
-        """Return the decision under `[limits]`: cool-down and budget."""
+        """Return the decision under `[limits]` (cool-down and budget), and under what forbids a retrain in any case."""
+        if decision.action != "retrain":
+            return decision
         limits = self._restraint
         since = now - self.released_at[-1] if self.released_at else None
-        broken = [item.why_not(self.calendar) for item in self.breaks if item.standing]
+        broken = [item.why_not(self.calendar) for item in (*self.faults, *self.breaks) if item.standing]
         canary = self.timeline.canary
         if canary is not None:
             broken.append(f"v{canary.version} serves a share of the rows, and becomes the champion or is stopped first")
+        broken += [hidden] if (hidden := self._hidden(as_of)) else []
         why = limits.why_not(since, self._spent(as_of), costs.release + costs.fit)
         return held_back(decision, broken[0] if broken else why)
 

@@ -179,7 +179,13 @@ def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], starte
         incidents=tuple(_card(loop, incident) for incident in loop.incidents),
         distributions=most_moved(loop, DISTRIBUTIONS),
         decisions=tuple(
-            DecisionRow(calendar.name_instant(item.at), item.action, item.reason, item.expected_gain, item.cost)
+            DecisionRow(
+                calendar.name_instant(item.at),
+                item.action.replace("_", " "),
+                item.reason,
+                item.expected_gain,
+                item.cost,
+            )
             for item in loop.decisions
         ),
         ledger=tuple(

@@ -16,7 +16,7 @@ from pitstop.errors import StrategyError
 from pitstop.records.identity import artifact_id
 from pitstop.strategy.matrix import LossMatrix
 
-Action = Literal["keep", "retrain"]
+Action = Literal["keep", "retrain", "ask_for_labels"]
 
 # How far a plan looks ahead where nobody says when the model is retired (strategy study, "unknown horizon").
 UNKNOWN_HORIZON = 12

@@ -39,7 +39,7 @@ class Budgeted:
         curve = fit_curve(history.matrix)
         excess = excess_of(history.matrix, history.served, curve)
         plan = plan_within(curve, excess, history.age, history.remaining, costs.release, left)
-        retrain = left > 0 and costs.release + plan.retrain < plan.keep
+        retrain = left > 0 and plan.stops(costs.release, excess)
         reason = (
             f"{left} of {self.retrains} retrains are left; waiting is expected to cost {plan.keep:,.2f} within "
             f"{history.remaining} periods, spending one now {costs.release + plan.retrain:,.2f}."

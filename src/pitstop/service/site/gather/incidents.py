@@ -167,10 +167,13 @@ def led_to(incident: str, kept: Mapping[str, Sequence[ArtifactRecord]]) -> list[
     return found
 
 
+_DECIDED = {"retrain": "Decided to retrain", "ask_for_labels": "Asked for labels"}
+
+
 def _step(past: Past, item: ArtifactRecord) -> dict[str, Any]:
     content, calendar = item.content, past.spec.calendar
     titles = {
-        "decision": "Decided to retrain" if content.get("action") == "retrain" else "Decided to wait",
+        "decision": _DECIDED.get(str(content.get("action")), "Decided to wait"),
         "comparison": f"Compared on {content.get('rows', 0):,} labelled rows: {content.get('verdict', '')}",
         "release": f"v{content.get('version', '')} {str(content.get('stage', '')).replace('_', ' ')}",
         "refusal": "Release held up",
