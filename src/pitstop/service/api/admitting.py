@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from pitstop.errors import AccessError, UnknownNameError
-from pitstop.service.api import shapes
+from pitstop.service.api import accounts, shapes
 from pitstop.service.api.operation import Call
 from pitstop.service.api.paging import Part, part_of
 from pitstop.service.auth.keys import Key
 from pitstop.service.auth.people import User
 
 
-def me(call: Call) -> shapes.Me:
+def me(call: Call) -> accounts.Me:
     """Say who asks, and what they may do."""
     actor = call.actor
     models = None if actor.models is None else sorted(actor.models)
-    return shapes.Me(actor.name, sorted(actor.roles), models, actor.via)
+    return accounts.Me(actor.name, sorted(actor.roles), models, actor.via)
 
 
-def keys(call: Call) -> Part[shapes.KeyShape]:
+def keys(call: Call) -> Part[accounts.KeyShape]:
     """List keys: an admin's list is everybody's, anybody else's their own."""
     found = [key for key in call.service.keys.all() if "admin" in call.actor.roles or key.made_by == call.person]
     part: Part[Key] = part_of(call.query, found)
     return Part([key_shape(key) for key in part.items], part.next)
 
 
-def make_key(call: Call) -> shapes.MadeKey:
+def make_key(call: Call) -> accounts.MadeKey:
     """Make a key. Nobody gives more than they have, and a key makes no keys."""
-    asked: shapes.NewKey = call.body
+    asked: accounts.NewKey = call.body
     made, text = call.service.keys.make(
         asked.name, asked.roles, asked.models, asked.days, by=call.actor, at=call.service.clock()
     )
-    return shapes.MadeKey(key_shape(made), text)
+    return accounts.MadeKey(key_shape(made), text)
 
 
 def revoke_key(call: Call) -> None:
@@ -46,15 +46,15 @@ def revoke_key(call: Call) -> None:
     call.service.credentials.forget()
 
 
-def users(call: Call) -> Part[shapes.UserShape]:
+def users(call: Call) -> Part[accounts.UserShape]:
     """List users."""
     part: Part[User] = part_of(call.query, call.service.people.users())
     return Part([user_shape(user) for user in part.items], part.next)
 
 
-def make_user(call: Call) -> shapes.UserShape:
+def make_user(call: Call) -> accounts.UserShape:
     """Make a user. People do so, not keys: a user outlives the key, and is bound by none of its limits."""
-    asked: shapes.NewUser = call.body
+    asked: accounts.NewUser = call.body
     if call.actor.via == "key":
         msg = "users are made by people, not by keys; log in"
         raise AccessError(msg)
@@ -62,9 +62,9 @@ def make_user(call: Call) -> shapes.UserShape:
     return _user(call, asked.name)
 
 
-def change_user(call: Call) -> shapes.UserShape:
+def change_user(call: Call) -> accounts.UserShape:
     """Change a user; it ends their sessions. Somebody with a password may be given another one, or other roles."""
-    asked: shapes.UserChange = call.body
+    asked: accounts.UserChange = call.body
     name = call.path["user"]
     _user(call, name)
     if call.actor.via == "key":
@@ -80,7 +80,7 @@ def change_user(call: Call) -> shapes.UserShape:
     return _user(call, name)
 
 
-def _user(call: Call, name: str) -> shapes.UserShape:
+def _user(call: Call, name: str) -> accounts.UserShape:
     for user in call.service.people.users():
         if user.name == name:
             return user_shape(user)
@@ -88,14 +88,14 @@ def _user(call: Call, name: str) -> shapes.UserShape:
     raise UnknownNameError(msg)
 
 
-def user_shape(user: User) -> shapes.UserShape:
+def user_shape(user: User) -> accounts.UserShape:
     """Return a user as the API says it."""
-    return shapes.UserShape(user.name, sorted(user.roles), user.active, shapes.named(user.at))
+    return accounts.UserShape(user.name, sorted(user.roles), user.active, shapes.named(user.at))
 
 
-def key_shape(key: Key) -> shapes.KeyShape:
+def key_shape(key: Key) -> accounts.KeyShape:
     """Return a key as the API says it."""
-    return shapes.KeyShape(
+    return accounts.KeyShape(
         key.prefix,
         key.name,
         sorted(key.roles),

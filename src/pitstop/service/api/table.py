@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pitstop.service.api import acting, admitting, mending, printing, reading, shapes, telling, training
+from pitstop.service.api import accounts, acting, admitting, mending, printing, reading, shapes, telling, training
 from pitstop.service.api.operation import Operation, Page
 from pitstop.service.api.paging import Part
 from pitstop.service.auth.actor import READERS, TRAINER
@@ -148,22 +148,28 @@ OPERATIONS: tuple[Operation, ...] = (
         )
     ),
     Operation(
-        "list_channels", "GET", "/v1/channels", telling.channels, Part[shapes.ChannelShape], _WRITERS, query=Page
+        "list_channels", "GET", "/v1/channels", telling.channels, Part[accounts.ChannelShape], _WRITERS, query=Page
     ),
     Operation(
         "make_channel",
         "POST",
         "/v1/channels",
         telling.make_channel,
-        shapes.MadeChannel,
+        accounts.MadeChannel,
         _ADMIN,
-        shapes.NewChannel,
+        accounts.NewChannel,
         status=201,
         secret=True,
     ),
     Operation("remove_channel", "DELETE", "/v1/channels/{name}", telling.remove_channel, None, _ADMIN, status=204),
     Operation(
-        "list_deliveries", "GET", "/v1/deliveries", telling.deliveries, Part[shapes.DeliveryShape], _WRITERS, query=Page
+        "list_deliveries",
+        "GET",
+        "/v1/deliveries",
+        telling.deliveries,
+        Part[accounts.DeliveryShape],
+        _WRITERS,
+        query=Page,
     ),
     Operation(
         "list_quarantine",
@@ -199,17 +205,37 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("list_jobs", "GET", "/v1/jobs", acting.jobs, Part[shapes.JobShape], query=Page),
     Operation("get_job", "GET", "/v1/jobs/{id}", acting.job, shapes.JobShape),
     Operation("cancel_job", "POST", "/v1/jobs/{id}/cancel", acting.cancel, shapes.JobShape, _WRITERS),
-    Operation("get_me", "GET", "/v1/me", admitting.me, shapes.Me),
-    Operation("list_keys", "GET", "/v1/keys", admitting.keys, Part[shapes.KeyShape], query=Page),
+    Operation("get_me", "GET", "/v1/me", admitting.me, accounts.Me),
+    Operation("list_keys", "GET", "/v1/keys", admitting.keys, Part[accounts.KeyShape], query=Page),
     Operation(
-        "make_key", "POST", "/v1/keys", admitting.make_key, shapes.MadeKey, body=shapes.NewKey, status=201, secret=True
+        "make_key",
+        "POST",
+        "/v1/keys",
+        admitting.make_key,
+        accounts.MadeKey,
+        body=accounts.NewKey,
+        status=201,
+        secret=True,
     ),
     Operation("revoke_key", "DELETE", "/v1/keys/{prefix}", admitting.revoke_key, None, status=204),
-    Operation("list_users", "GET", "/v1/users", admitting.users, Part[shapes.UserShape], _ADMIN, query=Page),
+    Operation("list_users", "GET", "/v1/users", admitting.users, Part[accounts.UserShape], _ADMIN, query=Page),
     Operation(
-        "make_user", "POST", "/v1/users", admitting.make_user, shapes.UserShape, _ADMIN, shapes.NewUser, status=201
+        "make_user",
+        "POST",
+        "/v1/users",
+        admitting.make_user,
+        accounts.UserShape,
+        _ADMIN,
+        accounts.NewUser,
+        status=201,
     ),
     Operation(
-        "change_user", "PATCH", "/v1/users/{user}", admitting.change_user, shapes.UserShape, _ADMIN, shapes.UserChange
+        "change_user",
+        "PATCH",
+        "/v1/users/{user}",
+        admitting.change_user,
+        accounts.UserShape,
+        _ADMIN,
+        accounts.UserChange,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pitstop.errors import AccessError, UnknownNameError
-from pitstop.service.api import shapes
+from pitstop.service.api import accounts, shapes
 from pitstop.service.api.operation import Call
 from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
 from pitstop.service.fleet import FLEET
@@ -16,23 +16,23 @@ from pitstop.service.notify.channels import Channel, Channels
 _DELIVERIES = FLEET.tables["deliveries"]
 
 
-def channels(call: Call) -> Part[shapes.ChannelShape]:
+def channels(call: Call) -> Part[accounts.ChannelShape]:
     """List where messages go."""
     seen = [item for item in Channels(call.service.workspace.fleet).all() if _theirs(call, item.models)]
     part: Part[Channel] = part_of(call.query, seen)
     return Part([_shape(item) for item in part.items], part.next)
 
 
-def make_channel(call: Call) -> shapes.MadeChannel:
+def make_channel(call: Call) -> accounts.MadeChannel:
     """Add where messages go: a signed webhook, or an address that Apprise knows."""
-    asked: shapes.NewChannel = call.body
+    asked: accounts.NewChannel = call.body
     if not _theirs(call, None if asked.models is None else frozenset(asked.models)):
         msg = f"{call.actor.name} sees {', '.join(sorted(call.actor.models or ()))}: name those of them to be told of"
         raise AccessError(msg)
     made = Channels(call.service.workspace.fleet).add(
         asked.name, asked.kind, asked.target, asked.models, asked.owner, by=call.actor.name, at=call.service.clock()
     )
-    return shapes.MadeChannel(_shape(made), made.secret)
+    return accounts.MadeChannel(_shape(made), made.secret)
 
 
 def remove_channel(call: Call) -> None:
@@ -44,7 +44,7 @@ def remove_channel(call: Call) -> None:
     channels.remove(name)
 
 
-def deliveries(call: Call) -> Part[shapes.DeliveryShape]:
+def deliveries(call: Call) -> Part[accounts.DeliveryShape]:
     """List messages with how far they came, the newest first."""
     query = sa.select(_DELIVERIES).order_by(_DELIVERIES.c.number.desc()).limit(call.query.limit)
     before = place_of(call.query)
@@ -64,12 +64,14 @@ def _theirs(call: Call, models: frozenset[str] | None) -> bool:
     return own is None or (models is not None and models <= own)
 
 
-def _shape(item: Channel) -> shapes.ChannelShape:
+def _shape(item: Channel) -> accounts.ChannelShape:
     models = None if item.models is None else sorted(item.models)
-    return shapes.ChannelShape(item.name, item.kind, item.shown, models, item.owner, item.by, shapes.named(item.at))
+    return accounts.ChannelShape(item.name, item.kind, item.shown, models, item.owner, item.by, shapes.named(item.at))
 
 
-def _delivery(row: sa.Row[Any]) -> shapes.DeliveryShape:
+def _delivery(row: sa.Row[Any]) -> accounts.DeliveryShape:
     ended = None if row.ended is None else shapes.named(row.ended)
     at = shapes.named(row.at)
-    return shapes.DeliveryShape(row.channel, row.event, row.kind, row.model, row.state, row.tries, row.said, at, ended)
+    return accounts.DeliveryShape(
+        row.channel, row.event, row.kind, row.model, row.state, row.tries, row.said, at, ended
+    )
