@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -259,7 +259,9 @@ class ModelSpec:
             raise SpecError(msg)
         role = self.limits.approval
         people = self.rules.approvers if role == "approver" else self.rules.risk_officers
-        if self.limits.envelope != LimitsSection().envelope and not people:
+        # Without a role, whoever orders a release answers for a segment that is worse: there is a way.
+        asked = replace(self.limits, segments="not_worse") if self.limits.segments == "recorded" else self.limits
+        if asked.envelope != LimitsSection().envelope and not people:
             msg = (
                 f"[limits] lets a release outside the envelope wait for a {role}, and [rules] {role}s names nobody; "
                 "name one, or no release could ever be approved"
