@@ -148,7 +148,7 @@ def _card(
         "exposed": _exposed(accounts, lines),
         "open_incidents": len(open_now),
         "incidents": [{"id": item.id, "title": item.title, "kind": item.kind} for item in open_now[-3:]],
-        "worst": _worst(lines, periods, main, upkeep, value),
+        "worst": _worst(calendar, lines, periods, main, upkeep, value),
         "held": upkeep["held"]["sentence"] if upkeep["held"] else "",
         "waiting": [{"version": item["version"], "stage": item["stage"]} for item in upkeep["waiting"]],
         "net": value["net"],
@@ -169,6 +169,7 @@ def _exposed(accounts: Accounts, lines: list[IncidentLine]) -> dict[str, float] 
 
 
 def _worst(
+    calendar: Calendar,
     lines: list[IncidentLine],
     periods: list[dict[str, Any]],
     main: str,
@@ -177,17 +178,22 @@ def _worst(
 ) -> dict[str, Any] | None:
     """Return what a newcomer wants to understand first: the rise of the error in the model's worst period.
 
-    Where none was noticed in it, the largest so far. With what was released for it, and what that has earned since.
+    Where none stood in it, the largest so far. Of a period half the labels have to be known. With what was released for
+    it, and what that has earned since.
     """
     told = [line for line in lines if line.kind == "error"]
     if not told:
         return None
     mature = [
-        item for item in periods if item["realised"].get(main) is not None and item["labelled"] >= 0.9 * item["rows"]
+        item for item in periods if item["realised"].get(main) is not None and item["labelled"] >= 0.5 * item["rows"]
     ]
     pick = max if main == "mae" else min
     lowest = pick(mature, key=lambda item: item["realised"][main]) if mature else None
-    within = [line for line in told if lowest and lowest["start"] <= line.at < lowest["end"]]
+    within = [
+        line
+        for line in told
+        if lowest and line.at < lowest["end"] and calendar.parse_instant(line.content["last"]) >= lowest["start"]
+    ]
     most = max(within or told, key=lambda line: line.content["size"])
     fixed = most.content.get("fixed")
     served = {item["id"] for item in upkeep["timeline"] if item["stage"] == "champion" and item["version"] == fixed}
