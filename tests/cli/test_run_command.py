@@ -35,11 +35,12 @@ def test_running_again_does_nothing_and_later_goes_on(pitstop: Callable[..., Any
     assert again.code == 0, again.err
     assert again.out.startswith("Took in 0 windows, up to 2024-05-13: 0 alarms, 0 new incidents, 0 decisions.")
     later = pitstop("run", "--home", place, "--as-of", "2024-05-20")
-    assert later.out.startswith("Took in 1 window, up to 2024-05-20:"), later.err
+    # The relation turned round on 6 May; labels take three days.
+    assert later.out.startswith("Took in 1 window, up to 2024-05-20: 1 alarm, 1 new incident,"), later.err
     rest = pitstop("run", "--home", place, "--json")
     assert rest.code == 0, rest.err
     assert rest.document["windows"] == 8
-    assert rest.document["incidents"] >= 1
+    assert rest.document["incidents"] == 0  # it stands, and is not told again
     assert pitstop("run", "--home", place, "--json").document["windows"] == 0
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import Baseline
-from pitstop.errors import StoreError
+from pitstop.errors import BaselineError, StoreError
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.diagnosing import Cause
 from pitstop.loop.loop import RECENT, Loop, Taken
+from pitstop.loop.reference import Reference, fit_reference
 from pitstop.loop.watch import Watch
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.estimated import Estimate
@@ -168,7 +169,7 @@ def restore(loop: Loop, *, revalue: bool = False) -> bool:
     loop.ages = tuple(state["ages"])
     loop.stored = set(loop.upkeep.digests.values())
     loop.baseline = Baseline.from_state(loop.layout, _part(state, "baseline."))
-    loop.watch = Watch.from_state(loop.spec, loop.baseline, _part(state, "watch."))
+    loop.watch = _watch(loop, loop.baseline, _part(state, "watch."))
     loop.decisions = tuple(_decision(item) for item in state["decisions"])
     loop.estimates = {
         int(period): {name: Estimate(**item) for name, item in found.items()}
@@ -185,6 +186,32 @@ def restore(loop: Loop, *, revalue: bool = False) -> bool:
     _restore_recent(loop)
     _restore_stints(loop, state)
     return True
+
+
+def _watch(loop: Loop, baseline: Baseline, state: Mapping[str, Any]) -> Watch:
+    """Return the detectors as they were; fitted anew on the same reference where an earlier version's were others.
+
+    Their evidence then begins again: what an alarm stood on is in the record, and what lasts is found once more.
+    """
+    try:
+        return Watch.from_state(loop.spec, baseline, state)
+    except BaselineError:
+        return Watch.fit(loop.spec, baseline, fit_again(loop, baseline).windows)
+
+
+def fit_again(loop: Loop, baseline: Baseline) -> Reference:
+    """Return the reference of a baseline, fitted again on the rows as they are now."""
+    assert loop.layout is not None  # noqa: S101 - whoever has a baseline has one; for the type checker
+    champion, before = loop.upkeep.timeline.champion, baseline.windows[1] + 1
+    return fit_reference(
+        loop.spec,
+        loop.layout,
+        loop.log,
+        before=before,
+        owner=champion.id if champion else loop.spec.id,
+        ages=loop.ages,
+        first_fit=before == loop.start,
+    )
 
 
 def _worth_only(loop: Loop, before: str) -> bool:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.errors import BaselineError, StoreError, UnknownNameError
-from pitstop.loop.keeping import restore
+from pitstop.loop.keeping import fit_again, restore
 from pitstop.loop.loop import Loop
-from pitstop.loop.reference import fit_reference
 from pitstop.loop.rowlog import RowLog
 from pitstop.monitors.base import WindowCounts
 from pitstop.records.spec import ModelSpec, spec_of
@@ -49,17 +48,7 @@ def revisit(home: Home, model: str = "") -> Revisited:
         msg = f"{name!r} has no first model yet, so it has no reference; run `pitstop run` until its start"
         raise StoreError(msg)
     baseline, log = loop.baseline, loop.log
-    before = baseline.windows[1] + 1
-    champion = loop.upkeep.timeline.champion
-    found = fit_reference(
-        spec,
-        loop.layout,
-        log,
-        before=before,
-        owner=champion.id if champion else spec.id,
-        ages=loop.ages,
-        first_fit=before == loop.start,
-    )
+    found = fit_again(loop, baseline)
     if not found.windows:
         msg = f"the reference of {name!r} holds no rows any more; there is nothing to replay until the next release"
         raise BaselineError(msg)
