@@ -19,6 +19,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from pitstop.errors import StoreError
+
 README = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## For a team\n")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
@@ -63,8 +65,8 @@ def wait(what: object, seconds: float = 60) -> bool:
         try:
             if what():  # type: ignore[operator] # a function
                 return True
-        except OSError:
-            pass
+        except (OSError, StoreError):
+            pass  # the server, or the worker that makes the store, is not there yet
         time.sleep(0.2)
     return False
 

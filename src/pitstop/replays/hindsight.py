@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from pitstop.errors import TrainingError
 from pitstop.loop.loop import Loop
 from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import NEVER
@@ -86,27 +87,11 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     if loop.models is None:
         result = _result(ours, 0, {})
         return Hindsight(periods, rows, {"champion": result}, None)
-    size = len(periods)
-    metric = np.full((size, size), np.nan)
-    value = np.full((size, size), np.nan)
-    for number, candidate in loop.upkeep.candidates.items():
-        later = [period for period in periods if period - first >= number]
-        if not later:
-            continue
-        all_rows = np.concatenate([members[period] for period in later])
-        scores = np.full(len(log), np.nan)
-        decided = np.empty(len(log), dtype=log.labels.dtype)
-        found = loop.models.predict(candidate.id, log.features(all_rows))
-        scores[all_rows], decided[all_rows] = found.scores, found.decided
-        whole = Predictions(scores, decided)
-        for period in later:
-            at, worth = _score(loop, members[period], whole, truth)
-            metric[number, period - first] = np.nan if at is None else at
-            value[number, period - first] = worth
+    metric, value, usable = _matrices(loop, periods, members, truth)
     price = loop.spec.costs.release
     fits = {number: fitting * rows_of for number, rows_of in loop.upkeep.fit_rows.items() if number > 0}
     best = oracle(-value, price)
-    every = tuple(number for number in sorted(loop.upkeep.candidates) if 0 < number < size)
+    every = tuple(number for number in sorted(usable) if 0 < number < len(periods))
     paid = dict(fits)
     entered: dict[int, int] = {}
     for release in loop.upkeep.timeline.releases:
@@ -127,6 +112,41 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     }
     prices = winning_prices(lines["pitstop"], (lines["never"], lines["monthly"]))
     return Hindsight(periods, rows, policies, prices)
+
+
+def _matrices(
+    loop: Loop, periods: tuple[int, ...], members: dict[int, Ints], truth: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], set[int]]:
+    """Return metric and value of each candidate (rows) in each period (columns), and the candidates that answer."""
+    assert loop.models is not None  # noqa: S101 - look_back() has looked; for the type checker
+    log, first = loop.log, periods[0]
+    size = len(periods)
+    metric = np.full((size, size), np.nan)
+    value = np.full((size, size), np.nan)
+    served_once = {release.model for release in loop.upkeep.timeline.releases if release.stage == "champion"}
+    usable = set(loop.upkeep.candidates)
+    for number, candidate in loop.upkeep.candidates.items():
+        later = [period for period in periods if period - first >= number]
+        if not later:
+            continue
+        all_rows = np.concatenate([members[period] for period in later])
+        scores = np.full(len(log), np.nan)
+        decided = np.empty(len(log), dtype=log.labels.dtype)
+        try:
+            found = loop.models.predict(candidate.id, log.features(all_rows))
+        except TrainingError:
+            # The fits of the last period have not been waited for; one that failed is nobody's choice in hindsight.
+            if candidate.id in served_once:
+                raise
+            usable.discard(number)
+            continue
+        scores[all_rows], decided[all_rows] = found.scores, found.decided
+        whole = Predictions(scores, decided)
+        for period in later:
+            at, worth = _score(loop, members[period], whole, truth)
+            metric[number, period - first] = np.nan if at is None else at
+            value[number, period - first] = worth
+    return metric, value, usable
 
 
 def _scheduled(
