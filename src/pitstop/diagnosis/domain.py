@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -59,6 +57,8 @@ def domain_drift(names: Sequence[str], reference: Codes, current: Codes) -> Doma
     before, after = _spread(reference), _spread(current)
     if min(len(before), len(after)) < FEWEST_ROWS or not names:
         return None
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - as scikit-learn below
+
     with threadpool_limits(1):
         auc, fits = _told_apart(before, after)
         cut = round(len(before) * (1 - NEWEST))
@@ -68,11 +68,14 @@ def domain_drift(names: Sequence[str], reference: Codes, current: Codes) -> Doma
     return Domain(auc, max(0.0, auc - half), min(1.0, auc + half), usual, columns)
 
 
-Fits = list[tuple[HistGradientBoostingClassifier, NDArray[np.float64], NDArray[np.int64]]]
+Fits = list[tuple[Any, NDArray[np.float64], NDArray[np.int64]]]
 
 
 def _told_apart(before: Codes, after: Codes) -> tuple[float, Fits]:
     """Return the mean area of the folds, and each fold's classifier with the rows that it had not seen."""
+    # A second of imports, which a comparison without vectors does not need.
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
+
     rows = np.vstack([before, after]).astype(np.float64)
     which = np.repeat([0, 1], [len(before), len(after)])
     # Blocks of neighbours, in turn: rows of one day resemble each other, and one of them must not give away the others.
@@ -93,6 +96,8 @@ def _told_apart(before: Codes, after: Codes) -> tuple[float, Fits]:
 
 
 def _area(score: Floats, which: NDArray[np.int64]) -> float:
+    from scipy.stats import rankdata  # noqa: PLC0415 - as scikit-learn above
+
     positives = int(which.sum())
     ranks = float(rankdata(score)[which == 1].sum())
     return (ranks - positives * (positives + 1) / 2) / (positives * (len(which) - positives))
