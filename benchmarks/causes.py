@@ -23,11 +23,13 @@ from benchmarks.causes_changes import Change, World, changes, world
 from benchmarks.causes_faults import KINDS, Case, cases
 from benchmarks.causes_tables import CHOSEN_ON, SCORED_ON, Source
 from benchmarks.result import Bar, Result
-from pitstop.baseline.baseline import cell_codes
+from pitstop.baseline.baseline import cell_codes, surrogate_importance
+from pitstop.baseline.margins import fit_margins
 from pitstop.baseline.tree import fit_tree
 from pitstop.checks import check
 from pitstop.diagnosis.attribution import decompose
-from pitstop.profile import Layout
+from pitstop.loop.reference import names_of
+from pitstop.profile import Layout, Profile, profile_rows
 from pitstop.records.spec import ColumnsSection, DecisionSection, ModelSection, ModelSpec
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.cells import Cells, LeafBins
@@ -72,14 +74,18 @@ def _splits(sources: Sequence[Source], data: Path | None, seed: int, each: int) 
 
 
 def _split(known: World, change: Change) -> dict[str, Any]:
-    """Split one change as the loop does: the tree on half of the reference, its cells on the other half."""
+    """Split one change as the loop does: the tree on half of the reference, its cells and margins on the other half."""
     layout = _layout(known, change.reference)
     before, after = (_codes(layout, known, rows) for rows in (change.reference, change.window))
     half = np.arange(change.reference.size) % 2 == 0
     tree = fit_tree(before[half], change.reference_errors[half])
-    reference = Cells.empty(LeafBins()).updated(tree.apply(before[~half]), change.reference_errors[~half])
-    window = Cells.empty(LeafBins()).updated(tree.apply(after), change.window_errors)
-    split = decompose(reference, window)
+    leaves, errors = (tree.apply(before[~half]), tree.apply(after)), change.reference_errors[~half]
+    reference = Cells.empty(LeafBins()).updated(leaves[0], errors)
+    window = Cells.empty(LeafBins()).updated(leaves[1], change.window_errors)
+    importance = surrogate_importance(before, _output(known, change.reference), names_of(layout))
+    margins = fit_margins(layout, importance, before[~half], leaves[0], errors)
+    moved = margins.moved(_profile(layout, known, change.window, leaves[1])) if margins is not None else (0.0, 0.0)
+    split = decompose(reference, window, moved)
     if split is None:
         return {"what": "split", "set": known.source.name, "kind": change.kind}
     drop = abs(change.inputs + change.relation)
@@ -109,6 +115,18 @@ def _layout(known: World, rows: NDArray[np.int64]) -> Layout:
     found = Layout.fit(spec, table.append_column("@label", pa.array(labels, pa.string())))
     assert len(found.numeric) == len(numeric)  # noqa: S101 - a column would be left out silently
     return found
+
+
+def _output(known: World, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    said = known.decided if known.source.task == "regression" else known.scores
+    return np.asarray(said[rows], dtype=np.float64)
+
+
+def _profile(layout: Layout, known: World, rows: NDArray[np.int64], leaves: NDArray[np.int64]) -> Profile:
+    regression = known.source.task == "regression"
+    decided = pa.array(known.decided[rows], pa.float64() if regression else pa.string())
+    table = known.features.take(pa.array(rows))
+    return profile_rows(layout, table, None if regression else known.scores[rows], decided, leaves)
 
 
 def _codes(layout: Layout, known: World, rows: NDArray[np.int64]) -> NDArray[np.int32]:

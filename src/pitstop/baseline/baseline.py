@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from pitstop.baseline.calibration import isotonic
 from pitstop.baseline.expectation import Expectation
+from pitstop.baseline.margins import Margins
 from pitstop.baseline.tree import MAX_LEAVES, Codes, LeafTree
 from pitstop.profile import Layout, OutcomeProfile, Profile
 from pitstop.statistics.arrays import Piece, as_floats
@@ -47,7 +48,8 @@ class Baseline:
     compared, `unit` the word for a window (day, hour, week; "" with row-count windows). `expectation` is what labelled
     reference rows teach of outcomes beyond the calibrator (None without any). `breaks` says whether far and repeated
     values are watched: not in a baseline that was kept before they were. `groups` are the groups of people that are
-    watched: (protected column or columns, their names) each.
+    watched: (protected column or columns, their names) each. `margins` tell what inputs that move within leaves do to
+    the loss (None where few rows are labelled, and in a baseline that was kept before there were any).
     """
 
     id: str
@@ -67,6 +69,7 @@ class Baseline:
     expectation: Expectation | None = None
     breaks: bool = False
     groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    margins: Margins | None = None
 
     @property
     def features(self) -> Mapping[str, Histogram | CategoryCounts]:
@@ -83,6 +86,8 @@ class Baseline:
             state["calibrator_draws"] = self.calibrator_draws
         if self.expectation is not None:
             state |= {f"expectation.{name}": value for name, value in self.expectation.to_state().items()}
+        if self.margins is not None:
+            state |= {f"margins.{name}": value for name, value in self.margins.to_state().items()}
         return state | {
             "profile": np.frombuffer(self.profile.pack(), dtype=np.uint8),
             "outcomes": np.frombuffer(self.outcomes.pack(), dtype=np.uint8),
@@ -122,6 +127,7 @@ class Baseline:
             expectation=Expectation.from_state(part("expectation.")) if "expectation.numbers" in state else None,
             breaks=state.get("breaks", False),
             groups=tuple((column, tuple(names)) for column, names in state.get("groups", ())),
+            margins=Margins.from_state(part("margins.")) if "margins.numbers" in state else None,
         )
 
     def leaves(

@@ -2,7 +2,8 @@
 
 Method: cell decomposition over the leaf tree (docs/explanation/causes.md). With reference share and mean loss of leaf l
 written p_l and m_l, and those of the window q_l and m'_l, the change of the mean loss is exactly
-`sum (q_l - p_l) m_l` (X) plus `sum q_l (m'_l - m_l)` (Y|X).
+`sum (q_l - p_l) m_l` (X) plus `sum q_l (m'_l - m_l)` (Y|X). What inputs that move within leaves add to the first part
+(`pitstop.baseline.margins`) is taken from the second.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ class Decomposition:
         return abs(self.total) <= 2.0 * float(np.hypot(self.inputs_se, self.relation_se)) or self.total == 0.0
 
 
-def decompose(reference: Cells, window: Cells) -> Decomposition | None:
+def decompose(reference: Cells, window: Cells, moved: tuple[float, float] = (0.0, 0.0)) -> Decomposition | None:
     """Split the change of the mean loss from `reference` to `window`; None where either has no labelled row.
 
+    `moved`: what inputs that moved within leaves change the mean loss by, and its standard error (`Margins.moved`).
     `leaves` are the leaves whose relation changed most, worst first (at most three, each above two standard errors).
     """
     n0, n1 = reference.labelled.astype(float), window.labelled.astype(float)
@@ -59,24 +61,26 @@ def decompose(reference: Cells, window: Cells) -> Decomposition | None:
     m0 = np.where(n0 >= MIN_REFERENCE_ROWS, m0, overall)
     q = n1 / n1.sum()
     # Not sum (q - p) m0: over the rare leaves that would miss the reference's own mean, and the parts the change.
-    inputs = float((q * m0).sum() - overall)
-    moved = q * np.where(n1 > 0, m1 - m0, 0.0)
+    inputs = float((q * m0).sum() - overall) + moved[0]
+    turned = q * np.where(n1 > 0, m1 - m0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(n1 > 0, v1 / np.maximum(n1, 1), 0.0)
         base = np.where(n0 > 0, v0 / np.maximum(n0, 1), 0.0)
     p = n0 / n0.sum()
     spreads = [max(float((share * m0**2).sum() - (share * m0).sum() ** 2), 0.0) for share in (p, q)]
     # The shares of the leaves are drawn, and so is each leaf's mean: where the shares moved, its noise is in the part.
-    inputs_se = float(np.sqrt(spreads[0] / n0.sum() + spreads[1] / n1.sum() + ((q - p) ** 2 * base).sum()))
+    drawn = spreads[0] / n0.sum() + spreads[1] / n1.sum() + ((q - p) ** 2 * base).sum()
+    inputs_se = float(np.sqrt(drawn + moved[1] ** 2))
     leaf_se = q * np.sqrt(own + base)
-    order = np.argsort(-moved, kind="stable")
-    worst = tuple(int(leaf) for leaf in order[:3] if moved[leaf] > 2.0 * leaf_se[leaf] > 0.0)
+    relation = float(turned.sum()) - moved[0]
+    order = np.argsort(-turned, kind="stable")
+    worst = tuple(int(leaf) for leaf in order[:3] if turned[leaf] > 2.0 * leaf_se[leaf] > 0.0)
     return Decomposition(
-        total=inputs + float(moved.sum()),
+        total=inputs + relation,
         inputs=inputs,
-        relation=float(moved.sum()),
+        relation=relation,
         inputs_se=inputs_se,
-        relation_se=float(np.sqrt((leaf_se**2).sum())),
+        relation_se=float(np.sqrt((leaf_se**2).sum() + moved[1] ** 2)),
         leaves=worst,
     )
 

@@ -88,11 +88,15 @@ def diagnose(
     after = reduce(Profile.merged, (window.profile for window in windows), Profile.empty(baseline.layout))
     # A cohort is counted some windows after its rows were predicted: only those predicted since the onset count here.
     age = baseline.ages[len(baseline.ages) // 2] if baseline.ages else 0
-    found = [window.cells for window in recent if window.window - age >= first and window.cells is not None]
-    cells = reduce(Cells.merged, found, Cells.empty(LeafBins()))
+    found = {
+        window.window - age: window.cells
+        for window in recent
+        if window.window - age >= first and window.cells is not None
+    }
+    cells = reduce(Cells.merged, found.values(), Cells.empty(LeafBins()))
     distances = {name: distance(statistic, after.features[name]) for name, statistic in baseline.features.items()}
     suspects = rank_features(baseline.importance, distances)[:SUSPECTS]
-    split = decompose(baseline.cells, cells)
+    split = decompose(baseline.cells, cells, _moved(baseline, [item for item in recent if item.window in found]))
     mine = [alarms[name] for name in incident.alarms]
     breaks: tuple[Break, ...] = ()
     if trace is not None and {alarm.kind for alarm in mine} != {"volume"}:
@@ -100,6 +104,15 @@ def diagnose(
         breaks = trace([*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)], (first, end))
     sentence = _sentence(mine, suspects, split, baseline, calendar, breaks)
     return Cause(sentence, suspects, split, baseline.profile, after, breaks)
+
+
+def _moved(baseline: Baseline, cohorts: Sequence[WindowCounts]) -> tuple[float, float]:
+    """Return what inputs that moved within leaves do to the loss, in the windows in which cohorts were predicted."""
+    # Leaves of windows before this model served were those of another tree.
+    profiles = [item.profile for item in cohorts if item.window > baseline.windows[1]]
+    if baseline.margins is None or not profiles:
+        return 0.0, 0.0
+    return baseline.margins.moved(reduce(Profile.merged, profiles))
 
 
 def _altered(baseline: Baseline, after: Profile) -> list[str]:

@@ -20,6 +20,7 @@ from pitstop.baseline.baseline import (
     surrogate_importance,
 )
 from pitstop.baseline.expectation import Said, fit_expectation
+from pitstop.baseline.margins import fit_margins
 from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.engines.base import Piece
 from pitstop.engines.local import LocalEngine
@@ -95,6 +96,7 @@ def fit_reference(
     cells = reduce(Cells.merged, odd, Cells.empty(LeafBins()))
     scores = profile.scores
     importance = surrogate_importance(_codes(layout, log, predicted), _output(spec, log, predicted), names_of(layout))
+    codes = _codes(layout, log, labelled[~even])
     baseline = Baseline(
         id=artifact_id("baseline", {"owner": owner, "at": end, "profile": profile.id, "outcomes": outcomes.id}),
         at=end,
@@ -113,6 +115,7 @@ def fit_reference(
         expectation=fit_expectation(layout, _said(layout, log, labelled), log.labels[labelled]),
         breaks=True,
         groups=groups,
+        margins=fit_margins(layout, importance, codes, tree.apply(codes), errors[~even]),
     )
     return Reference(baseline, windows)
 
