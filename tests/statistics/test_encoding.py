@@ -16,7 +16,7 @@ from pitstop.statistics import kernels
 from pitstop.statistics.arrays import Piece
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.categories import CategoryCounts
-from pitstop.statistics.kernels import LeafTest, find_leaves
+from pitstop.statistics.leaf_tests import LeafTest, find_leaves
 from pitstop.statistics.repeats import row_hashes
 from pitstop.statistics.words import encoded
 

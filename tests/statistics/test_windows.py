@@ -101,11 +101,13 @@ def test_reading_texts_stops_at_the_end_of_their_buffer() -> None:
     assert text_piece(array).data.ctypes.data == data.address
 
 
-@pytest.mark.parametrize("in_order", [True, False])
-def test_many_blocks_and_many_windows_are_counted_as_by_definition(in_order: bool) -> None:
+@pytest.mark.parametrize("order", ["sorted", "random", "runs"])
+def test_many_blocks_and_many_windows_are_counted_as_by_definition(order: str) -> None:
     rng = np.random.default_rng(3)
     windows = rng.integers(-1, 40, 50_001).astype(np.int32)
-    windows = np.sort(windows) if in_order else windows
+    if order == "runs":  # shorter and longer than the rows that a kernel counts by themselves
+        windows = np.repeat(windows, rng.choice([1, 3, 63, 64, 65, 1_000, 1_024, 3_000], windows.size))[:50_001]
+    windows = np.sort(windows) if order == "sorted" else windows
     values = rng.normal(0.0, 5.0, windows.size)
     values[rng.random(windows.size) < 0.01] = np.nan
     codes = rng.integers(0, 9, windows.size).astype(np.int32)

@@ -26,7 +26,7 @@ from pitstop.statistics.arrays import Piece, as_floats
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.histogram import Histogram
-from pitstop.statistics.kernels import LeafTest, find_leaves
+from pitstop.statistics.leaf_tests import LeafTest, find_leaves
 from pitstop.statistics.outcome_bins import STEPS
 from pitstop.statistics.words import cells_by_code
 

@@ -20,6 +20,8 @@ from pitstop.statistics.distinct import Distinct, DistinctRows
 
 # Values that are decoded at a time in each thread (64 MB of floats).
 VALUES = 8 << 20
+# The same where a part is read some columns at a time: fewer, so that the next ones come into memory in use already.
+_AT_ONCE = VALUES // 8
 
 Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -139,12 +141,12 @@ class ScanExcerpt(Excerpt):
 def pieces(
     scan: Scan, part: Part, names: Sequence[str], *, dictionaries: Sequence[str] = ()
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (first row within the part, table): at most `VALUES` values at a time (arguments as `Scan.batches`).
+    """Yield (first row within the part, table), `VALUES` values at a time or fewer (arguments as `Scan.batches`).
 
     A part of up to `VALUES` rows comes some columns at a time, each with all rows; a larger one some rows at a time,
     each with all columns.
     """
-    rows, width = part.rows, max(1, VALUES // max(1, part.rows))
+    rows, width = part.rows, max(1, _AT_ONCE // max(1, part.rows))
     if part.rows > VALUES:
         rows, width = max(1, VALUES // len(names)), len(names)
     for start in range(0, len(names), width):

@@ -22,9 +22,11 @@ from pitstop.records import columns as convert
 from pitstop.records import row_words
 from pitstop.records.instants import read_instants
 from pitstop.records.spec import ModelSpec
+from pitstop.statistics import stable_rows
 from pitstop.statistics.base import Counts
 from pitstop.statistics.cells import LEAVES
 from pitstop.statistics.distinct import Distinct
+from pitstop.statistics.many_columns import ManyColumns
 from pitstop.statistics.packing import pack_counts, unpack_counts
 from pitstop.statistics.scores import Scores
 from pitstop.statistics.words import encoded
@@ -78,8 +80,7 @@ class Counted:
 
 def vector_size(layout: Layout) -> int:
     """Return the length of the vector of `Counted`."""
-    features = sum(int(kind.size_for(bins)) for _, kind, bins in layout.statistics())
-    return LEAVES + Scores.size_for(layout.outcome_bins) + features
+    return layout.size - 2
 
 
 def merge(total: dict[int, Counted], more: Mapping[int, Counted]) -> None:
@@ -107,7 +108,7 @@ class Reading:
         """Features in the layout's order."""
         return [name for name, _, _ in self.layout.statistics()]
 
-    @property
+    @cached_property
     def texts(self) -> list[str]:
         """Features that may come dictionary-encoded."""
         return [name for name, _ in self.layout.categorical]
@@ -161,11 +162,10 @@ class RowCounter:
         self._places = np.zeros(0, np.int32)
         self._state = row_words.start(0)
         self._matrix = np.zeros((0, 0), np.int64)
-        starts = np.cumsum([0, *(kind.size_for(bins) for _, kind, bins in reading.layout.statistics())])
-        first = LEAVES + Scores.size_for(reading.layout.outcome_bins)
+        before = LEAVES + Scores.size_for(reading.layout.outcome_bins)
         self._columns = {
-            name: (kind, bins, first + int(start))
-            for (name, kind, bins), start in zip(reading.layout.statistics(), starts[:-1], strict=True)
+            name: (kind, bins, before + first, before + last)
+            for name, (kind, bins, first, last) in reading.layout.places.items()
         }
         self._left = set(self._columns)
 
@@ -182,7 +182,7 @@ class RowCounter:
         self._state = row_words.start(windows.size)
         self._matrix = np.zeros((len(self._numbers), vector_size(layout)), np.int64)
         scores, predicted = outputs(spec, roles)
-        kept, places = self._wanted(pa.table({"p": predicted, **({} if scores is None else {"s": scores})}), 0)
+        kept, places = self._wanted(pa.table({"p": predicted, **({} if scores is None else {"s": scores})}))
         given = kept.column("s") if "s" in kept.column_names and spec.model.task != "regression" else None
         counts = np.zeros((len(self._numbers), Scores.size_for(layout.outcome_bins)), np.int64)
         Scores.count_into(counts, layout.outcome_bins, given, kept.column("p"), places)
@@ -192,18 +192,18 @@ class RowCounter:
 
     def add(self, table: pa.Table, at: int = 0) -> None:
         """Count feature columns of the rows `at`, `at` + 1, ..."""
-        ready = {}
-        for name in table.column_names:
-            categorical = name in self._reading.categorical
-            ready[name] = feature(table.column(name), name, categorical=categorical)
-            row_words.fold(self._state[at : at + table.num_rows], ready[name])
-        kept, places = self._wanted(pa.table(ready), at)
-        for name, column in zip(kept.column_names, kept.columns, strict=True):
-            kind, bins, start = self._columns[name]
-            counts = np.zeros((len(self._numbers), kind.size_for(bins)), np.int64)
-            kind.count_into(counts, bins, column, places)
-            self._matrix[:, start : start + counts.shape[1]] += counts
+        end = at + table.num_rows
+        state, places = self._state[at:end], self._places[at:end]
+        many = ManyColumns(self._matrix, places, state)
+        for name, column in zip(table.schema.names, table.columns, strict=True):
+            kind, bins, first, last = self._columns[name]
+            if not many.add(column, bins, first):
+                many.count()  # hashes depend on the order of the columns
+                values = feature(column, name, categorical=name in self._reading.categorical)
+                kind.count_into(self._matrix[:, first:last], bins, values, places)
+                stable_rows.fold(state, values)
             self._left.discard(name)
+        many.count()
 
     def counted(self) -> dict[int, Counted]:
         """Return the counts by window. Raises `StatisticError` where a feature was not given."""
@@ -216,19 +216,18 @@ class RowCounter:
         return {
             window: Counted(
                 self._reading.layout,
-                self._matrix[at].copy(),
+                self._matrix[at],
                 Distinct.empty(WINDOW_LIMIT).updated(hashes[order[ends[at] : ends[at + 1]]]),
             )
             for at, window in enumerate(self._numbers)
         }
 
-    def _wanted(self, table: pa.Table, at: int) -> tuple[pa.Table, NDArray[np.int32]]:
+    def _wanted(self, table: pa.Table) -> tuple[pa.Table, NDArray[np.int32]]:
         """Return the rows of windows that are asked for, with the place of each one's window."""
-        places = self._places[at : at + table.num_rows]
-        kept = places >= 0
+        kept = self._places >= 0
         if kept.all():
-            return table, places
-        return table.filter(pa.array(kept)), places[kept]
+            return table, self._places
+        return table.filter(pa.array(kept)), self._places[kept]
 
 
 def feature(column: pa.ChunkedArray, name: str, *, categorical: bool) -> pa.Array | pa.ChunkedArray:

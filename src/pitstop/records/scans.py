@@ -104,11 +104,9 @@ class Scan:
                 size = min(rows, part.rows - start)
                 yield pa.table([pa.nulls(size, item.type) for item in wanted], schema=wanted)
             return
-        # All of them, whichever are asked for now: a file that is open with the same ones is read on.
-        same = [name for name in dictionaries if name in own and name in types and own[name] == types[name].type]
-        asked = set(here)
-        coded = [name for name in same if name in asked]
-        for batch in file.read(part.index, here, rows, same):
+        same = self._coded(part.file, dictionaries)
+        coded = [name for name in here if name in same]
+        for batch in file.read(part.index, here, rows, tuple(same)):
             table = plain_strings(pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch)
             yield _promoted(table, wanted, coded)
 
@@ -124,6 +122,19 @@ class Scan:
             kept = number, {item.name: item.type for item in self.files[number].schema}
             self.__dict__["_kept"] = kept
         found: dict[str, pa.DataType] = kept[1]
+        return found
+
+    def _coded(self, number: int, dictionaries: Sequence[str]) -> dict[str, None]:
+        """Return the columns of a file that come dictionary-encoded, as a set in order.
+
+        All of them, whichever are asked for: a file open with the same ones is read on. The last answer is kept.
+        """
+        kept = self.__dict__.get("_coded_kept")
+        if kept is None or kept[0] != number or kept[1] is not dictionaries:
+            types, own = self._fields, self._types(number)
+            same = [name for name in dictionaries if name in own and name in types and own[name] == types[name].type]
+            kept = self.__dict__["_coded_kept"] = number, dictionaries, dict.fromkeys(same)
+        found: dict[str, None] = kept[2]
         return found
 
     def bounds(self, part: Part, column: str) -> pa.ChunkedArray | None:

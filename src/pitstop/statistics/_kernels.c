@@ -10,8 +10,8 @@
  *
  * Many windows: `window` holds the window of each row (rows in any order; -1 leaves a row out), and the state is a matrix
  * with one row of `stride` entries for each window. Where `window` is NULL all rows are of window 0. The caller has checked
- * the range. A block of rows of one window, which is every block but a few where rows come in order of time, is
- * counted as if there were no other.
+ * the range. Rows of one window that follow each other, as nearly all do where rows come in order of time, are counted as
+ * if there were no other. The rows of the matrix lie `stride` entries apart, so it may be a part of a wider one.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -66,7 +66,8 @@ EXPORT void pitstop_use_wide(int32_t use) { (void)use; }
 #define OFFSET_BITS 0x40f0000000000000u /* 65536.0 */
 #define OFFSET_ONE 65536.0 /* a position within a cell is a fraction in units of 2^-16 */
 #define LARGEST 1.7976931348623157e308
-#define MIXED -2 /* a block that holds rows of several windows */
+#define MIXED -2 /* rows of several windows */
+#define MANY 64 /* rows of one window that are worth counting by themselves */
 
 /* Where values are counted. `edges` has `cells` entries: the strictly increasing edges, then +inf as a sentinel.
  * `table` has `slots` entries: the number of edges whose own slot lies before this one. The slot of a value is a
@@ -92,6 +93,24 @@ static inline int32_t window_of(const int32_t *window, int64_t size) {
     int32_t other = 0;
     for (int64_t i = 0; i < size; i++) other |= window[i] ^ window[0];
     return other ? MIXED : window[0];
+}
+
+/* Returns how many of the next `size` rows to count at once, and sets `here` to their window, or to MIXED. A window that has many of
+ * them in a row is counted as if there were no other, since a look-up for each row costs several times as much. */
+static inline int64_t next_rows(const int32_t *window, int64_t size, int32_t *here) {
+    *here = window_of(window, size);
+    if (*here != MIXED) return size;
+    int64_t run = 1;
+    while (window[run] == window[0]) run++; /* ends, because there is another one */
+    if (run >= MANY) {
+        *here = window[0];
+        return run;
+    }
+    for (int64_t i = run, first = run; i < size; i++) { /* mixed up to where many of one window begin */
+        if (window[i] != window[first]) first = i;
+        else if (i - first + 1 == MANY) return first;
+    }
+    return size;
 }
 
 /* Returns the cell of a finite value and its position within it, and counts it where it lies beyond the outer cells. */
@@ -135,22 +154,22 @@ static inline void add_all(const double *x, const int32_t *slot, int64_t size, i
     if (i < size) add(x[i], slot[i], crowded, bins, packed, clipped);
 }
 
-/* Adds `n` float64 values to state[windows][counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped].
+/* Adds `n` float64 values to state[windows][stride], each counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped.
  * `validity` is an Arrow bitmap that starts at bit `offset`, or NULL where no value is null. NaN counts as null.
  * `packed` has room for 2 * `cells` values. */
 BODY void histogram_body(int wide, const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
-                         const struct bins *given, int64_t *state, uint64_t *packed) {
+                         const struct bins *given, int64_t stride, int64_t *state, uint64_t *packed) {
     (void)wide;
     const struct bins bins = *given; /* a copy, which no store through a pointer can change */
     const int32_t cells = bins.cells;
-    const int64_t stride = 3 * (int64_t)cells + 3;
     const double origin = bins.origin, scale = bins.scale, top = (double)(bins.slots - 1);
     int32_t slot[BLOCK];
 
-    for (int64_t start = 0; start < n; start += BLOCK) {
-        const int64_t left = n - start, size = left < BLOCK ? left : BLOCK;
+    for (int64_t start = 0, size; start < n; start += size) {
+        const int64_t left = n - start;
         const int32_t *w = window ? window + start : NULL;
-        const int32_t here = window_of(w, size);
+        int32_t here;
+        size = next_rows(w, left < BLOCK ? left : BLOCK, &here);
         if (here == -1) continue;
         const double *x = values + start;
         /* The first pass has neither a branch nor a table, so that compilers vectorise it. Adding one to an exponent of all
@@ -214,18 +233,20 @@ BODY void histogram_body(int wide, const double *values, const uint8_t *validity
 
 TWICE(histogram,
       (const double *values, const uint8_t *validity, int64_t offset, int64_t n, const int32_t *window,
-       const struct bins *given, int64_t *state, uint64_t *packed),
-      values, validity, offset, n, window, given, state, packed)
+       const struct bins *given, int64_t stride, int64_t *state, uint64_t *packed),
+      values, validity, offset, n, window, given, stride, state, packed)
 
 /* Adds `n` codes of 0..size-1 to counts[windows][stride]: a code to the cell cell_of[code] (itself where that is NULL),
- * a null to the last one. Returns the position of the first code out of range in the first block that has one, before
+ * a null to the cell `absent`. Returns the position of the first code out of range in the first block that has one, before
  * which everything was counted, or -1. */
 EXPORT int64_t pitstop_codes(const int32_t *codes, const uint8_t *validity, int64_t offset, int64_t n, int32_t size,
-                             const int32_t *cell_of, const int32_t *window, int64_t stride, int64_t *counts) {
-    for (int64_t start = 0; start < n; start += BLOCK) {
-        const int64_t left = n - start, many = left < BLOCK ? left : BLOCK;
+                             const int32_t *cell_of, const int32_t *window, int64_t stride, int64_t absent,
+                             int64_t *counts) {
+    for (int64_t start = 0, many; start < n; start += many) {
+        const int64_t left = n - start;
         const int32_t *c = codes + start, *w = window ? window + start : NULL;
-        const int32_t here = window_of(w, many);
+        int32_t here;
+        many = next_rows(w, left < BLOCK ? left : BLOCK, &here);
         uint32_t wrong = 0;
         for (int64_t i = 0; i < many; i++) wrong |= (uint32_t)c[i] >= (uint32_t)size;
         if (!validity && !wrong && here >= 0) {
@@ -242,7 +263,7 @@ EXPORT int64_t pitstop_codes(const int32_t *codes, const uint8_t *validity, int6
             if (at < 0) continue;
             int64_t *row = counts + at * stride;
             if (!present(validity, offset + start + i)) {
-                row[stride - 1]++;
+                row[absent]++;
             } else if (c[i] < 0 || c[i] >= size) {
                 return start + i;
             } else {

@@ -96,16 +96,17 @@ EXPORT void pitstop_cells(const int32_t *offsets, const uint8_t *data, int64_t d
     }
 }
 
-/* Adds `n` texts to counts[windows][stride]: a known word to its cell, another one to `unknown`, a null to the last. */
+/* Adds `n` texts to counts[windows][stride]: a known word to its cell, another one to `unknown`, a null to `absent`. */
 EXPORT void pitstop_texts(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
                           int64_t offset, int64_t n, const struct word *table, int64_t slots, int32_t unknown,
-                          const int32_t *window, int64_t stride, int64_t *counts) {
+                          const int32_t *window, int64_t stride, int64_t absent, int64_t *counts) {
     int32_t cells[BLOCK];
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t left = n - start, many = left < BLOCK ? left : BLOCK;
         pitstop_cells(offsets + start, data, data_size, validity, offset + start, many, table, slots, unknown,
-                      (int32_t)stride - 1, cells);
-        pitstop_codes(cells, NULL, 0, many, (int32_t)stride, NULL, window ? window + start : NULL, stride, counts);
+                      (int32_t)absent, cells);
+        pitstop_codes(cells, NULL, 0, many, (int32_t)absent + 1, NULL, window ? window + start : NULL, stride, absent,
+                      counts);
     }
 }
 
@@ -249,4 +250,93 @@ EXPORT void pitstop_repeats(const uint64_t *hashes, const int32_t *rows, int64_t
         repeats[w] += seen[at] != 0;
         seen[at] = hash;
     }
+}
+
+/* --- rows as hashes that are the same in every file and process: the definitions are in `records/row_words.py` --- */
+
+#define MISSING_WORD 0xd1b54a32d192ed03u
+
+static inline uint64_t folded(uint64_t state, uint64_t word) {
+    state = (state ^ word) * 0xff51afd7ed558ccdu;
+    return state ^ state >> 32;
+}
+
+/* Folds `n` numbers into the unfinished hash of each row. Nulls and NaN are one value, and both zeros. */
+EXPORT void pitstop_stable_numbers(const double *values, const uint8_t *validity, int64_t offset, int64_t n, uint64_t *state) {
+    for (int64_t i = 0; i < n; i++) {
+        const double value = values[i] + 0.0;
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits = value != value ? 0x7ff8000000000000u : bits;
+        if (validity && !bit(validity, offset + i)) bits = 0x7ff8000000000000u;
+        state[i] = folded(state[i], bits);
+    }
+}
+
+/* The same for codes of `size` words, which by_code has; a null, and a code outside of them, is a missing word. */
+EXPORT void pitstop_stable_codes(const int32_t *codes, const uint8_t *validity, int64_t offset, int64_t n,
+                               const uint64_t *by_code, int64_t size, uint64_t *state) {
+    for (int64_t i = 0; i < n; i++) {
+        const int known = present(validity, offset + i) && (uint32_t)codes[i] < (uint64_t)size;
+        state[i] = folded(state[i], known ? by_code[codes[i]] : MISSING_WORD);
+    }
+}
+
+/* Writes the word of each of `n` texts: the sum of its bytes, each times its place's odd random number (multilinear hashing;
+ * Lemire and Kaser 2014). */
+EXPORT void pitstop_stable_words(const int32_t *offsets, const uint8_t *data, int64_t data_size, const uint8_t *validity,
+                               int64_t offset, int64_t n, uint64_t *words) {
+    (void)data_size;
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *text = data + offsets[i];
+        const int64_t length = offsets[i + 1] - offsets[i];
+        uint64_t total = (uint64_t)length;
+        for (int64_t at = 0; at < length; at++)
+            total += ((uint64_t)text[at] + 1) * (mix((uint64_t)(at + 1) * 0x9e3779b97f4a7c15u) | 1);
+        words[i] = present(validity, offset + i) ? mix(total) : MISSING_WORD;
+    }
+}
+
+/* --- many columns at once: a table of thousands of columns in small parts costs more in calls than in counting --- */
+
+/* One column of doubles (`bins`), or of codes and the words that they stand for (`table`, as in `pitstop_cells`). Every field has
+ * eight bytes. */
+struct column {
+    const void *values;
+    const uint8_t *validity;
+    int64_t offset;
+    int64_t first; /* entry of a window's row at which its counts begin */
+    int64_t cells; /* of codes: the cells, behind which nulls are counted */
+    const struct bins *bins;
+    const struct word *table;
+    int64_t slots, unknown;
+    const int32_t *word_offsets;
+    const uint8_t *word_data;
+    int64_t word_size;
+    const uint8_t *word_validity;
+    int64_t word_offset, words;
+};
+
+/* Counts `n` rows of each column into state[windows][stride] and folds them into the unfinished hash of each row, in the order of
+ * the columns. `scratch` has room for 2 * cells of any bins, and for 2 * words. Returns -1, or the first column with a code out
+ * of range, which is at row at[0]; the columns before it were counted. */
+EXPORT int64_t pitstop_columns(const struct column *columns, int64_t count, int64_t n, const int32_t *window, int64_t stride,
+                               int64_t *state, uint64_t *hashes, uint64_t *scratch, int64_t *at) {
+    for (int64_t c = 0; c < count; c++) {
+        const struct column k = columns[c];
+        if (k.bins) {
+            pitstop_histogram(k.values, k.validity, k.offset, n, window, k.bins, stride, state + k.first, scratch);
+            pitstop_stable_numbers(k.values, k.validity, k.offset, n, hashes);
+            continue;
+        }
+        int32_t *cells = (int32_t *)(void *)(scratch + k.words);
+        pitstop_cells(k.word_offsets, k.word_data, k.word_size, k.word_validity, k.word_offset, k.words, k.table, k.slots,
+                      (int32_t)k.unknown, (int32_t)k.cells, cells);
+        at[0] = pitstop_codes(k.values, k.validity, k.offset, n, (int32_t)k.words, cells, window, stride, k.cells,
+                              state + k.first);
+        if (at[0] >= 0) return c;
+        pitstop_stable_words(k.word_offsets, k.word_data, k.word_size, k.word_validity, k.word_offset, k.words, scratch);
+        pitstop_stable_codes(k.values, k.validity, k.offset, n, scratch, k.words, hashes);
+    }
+    return -1;
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -104,27 +105,37 @@ class NumericBins:
         return half if half > 1e-12 * magnitude and half > _NARROWEST else max(magnitude, 0.5)
 
     @cached_property
+    def _halves(self) -> Floats:
+        return np.array(self.edges, dtype=np.float64) / 2
+
+    @cached_property
     def half_left(self) -> Floats:
         """Half of each cell's left end, float64[cells]; the first cell begins one span below the first edge."""
         if not self.edges:
             return _frozen(np.zeros(1))
-        halves = np.array(self.edges) / 2
-        lowest = max(float(halves[0]) - self.half_span, -float(np.finfo(np.float64).max))
-        return _frozen(np.concatenate([[lowest], halves]))
+        left = np.empty(self.cells)
+        left[1:] = self._halves
+        left[0] = max(float(left[1]) - self.half_span, -sys.float_info.max)
+        return _frozen(left)
 
     @cached_property
     def half_width(self) -> Floats:
         """Half of each cell's width, float64[cells]; the outer cells are one span wide."""
         if not self.edges:
             return _frozen(np.zeros(1))
-        halves = np.array(self.edges) / 2
-        return _frozen(np.concatenate([[self.half_span], np.diff(halves), [self.half_span]]))
+        width, halves = np.empty(self.cells), self._halves
+        width[0] = width[-1] = self.half_span
+        np.subtract(halves[1:], halves[:-1], out=width[1:-1])
+        return _frozen(width)
 
     @cached_property
     def inverse(self) -> Floats:
         """2^16 divided by each cell's half width, float64[cells]; 0 where positions in the cell are not kept."""
-        wide = self.half_width >= _NARROWEST
-        return _frozen(np.where(wide, 65536.0 / np.where(wide, self.half_width, 1.0), 0.0))
+        width = self.half_width
+        wide = width >= _NARROWEST
+        if wide.all():
+            return _frozen(65536.0 / width)
+        return _frozen(np.where(wide, 65536.0 / np.where(wide, width, 1.0), 0.0))
 
     def names(self) -> tuple[str, ...]:
         """Return a short text for each cell, such as `below 3`, `3`, `3 to 7`, `7 and above`."""

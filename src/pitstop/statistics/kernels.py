@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +21,10 @@ from pitstop.statistics.base import Counts, Floats
 
 LIBRARY = Path(__file__).with_name("_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 SLOTS = 1024
-# Rows below which starting a thread costs more than it saves.
-_FEW_ROWS = 10_000
+_EVERY_SLOT = np.arange(SLOTS)
 Windows = NDArray[np.int32] | None
 Hashes = NDArray[np.uint64]
 # `struct word` of `_kernels.c`.
-_TEST = np.dtype("u8, u8, u8, i8, u8, u8, u8, i8")  # `struct test`
 _WORD = np.dtype(
     {
         "names": ["bytes", "head", "tail", "length", "cell"],
@@ -44,17 +39,21 @@ _INT64, _INT32, _POINTER = ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p
 _BUFFER = (_POINTER, _INT64, _INT64)  # a bitmap of what is not null, the bit at which it starts, and a number of rows
 _TEXTS = (_POINTER, _POINTER, _INT64, *_BUFFER)
 _SIGNATURES = {
-    "histogram": (None, (_POINTER, *_BUFFER, *[_POINTER] * 4)),
-    "codes": (_INT64, (_POINTER, *_BUFFER, _INT32, _POINTER, _POINTER, _INT64, _POINTER)),
+    "histogram": (None, (_POINTER, *_BUFFER, _POINTER, _POINTER, _INT64, _POINTER, _POINTER)),
+    "codes": (_INT64, (_POINTER, *_BUFFER, _INT32, _POINTER, _POINTER, _INT64, _INT64, _POINTER)),
     "scores": (_INT64, (_POINTER, _POINTER, _INT64, _INT32, _INT32, _POINTER, _POINTER)),
     "leaves": (None, (_POINTER, _INT64, _INT64, _INT64, _POINTER, _POINTER)),
     "words": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _INT64)),
     "cells": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _INT32, _POINTER)),
-    "texts": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _POINTER, _INT64, _POINTER)),
+    "texts": (None, (*_TEXTS, _POINTER, _INT64, _INT32, _POINTER, _INT64, _INT64, _POINTER)),
     "encode": (_INT64, (*_TEXTS, _POINTER, _INT64, _INT64, _POINTER, _POINTER)),
     "hash_texts": (None, (*_TEXTS, _POINTER)),
     "hash_numbers": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER)),
     "hash_codes": (None, (_POINTER, _POINTER, _INT64, _POINTER, _INT64, _POINTER, _POINTER)),
+    "stable_numbers": (None, (_POINTER, *_BUFFER, _POINTER)),
+    "stable_codes": (None, (_POINTER, *_BUFFER, _POINTER, _INT64, _POINTER)),
+    "stable_words": (None, (*_TEXTS, _POINTER)),
+    "columns": (_INT64, (_POINTER, _INT64, _INT64, _POINTER, _INT64, *[_POINTER] * 4)),
     "use_wide": (None, (_INT32,)),
     "sift": (_INT64, (_POINTER, _POINTER, _INT64, _POINTER, _POINTER, _POINTER)),
     "repeats": (None, (_POINTER, _POINTER, _INT64, *[_POINTER] * 4)),
@@ -94,12 +93,12 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-_library = _load(LIBRARY)
+library = _load(LIBRARY)
 
 
 def use_wide(*, use: bool) -> None:
     """Let kernels use vectors of 32 bytes where there are, as they do from the start; counts do not differ."""
-    _library.pitstop_use_wide(int(use))
+    library.pitstop_use_wide(int(use))
 
 
 class PreparedBins:
@@ -122,7 +121,7 @@ class PreparedBins:
         self.origin, self.scale, self.slots = (origin, scale, SLOTS) if usable else (0.0, 0.0, 1)
         with np.errstate(over="ignore"):
             slot = np.clip((edges - self.origin) * self.scale, 0.0, self.slots - 1).astype(np.int64)
-        self.table = np.searchsorted(slot, np.arange(self.slots), side="left").astype(np.uint16)
+        self.table = np.searchsorted(slot, _EVERY_SLOT[: self.slots], side="left").astype(np.uint16)
         self.edges = np.append(edges, np.inf)
         self.half_left, self.inverse = half_left, inverse
         self.struct = _Bins(
@@ -134,7 +133,7 @@ class PreparedBins:
             self.scale,
             self.slots,
             self.cells,
-            int(slot.size > np.unique(slot).size),
+            int((slot[1:] == slot[:-1]).any()),
         )
         self.address = ctypes.addressof(self.struct)
 
@@ -144,20 +143,26 @@ def address(array: NDArray[Any] | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
+def _stride(counts: Counts) -> int:
+    """Return how many entries lie between the windows of a matrix; of one vector it does not matter."""
+    return counts.strides[0] // counts.itemsize
+
+
 def count_histogram(piece: Piece, prepared: PreparedBins, state: Counts, windows: Windows = None) -> None:
     """Add float64 values to `state`: counts[cells], sums[cells], squares[cells], nulls, nonfinite, clipped.
 
     With `windows` (int32, one for each value, -1 for a value to leave out), `state` is a matrix with such a row for
-    each window, and `windows` stays below its height: the caller has checked that.
+    each window, or some columns of a wider one, and `windows` stays below its height: the caller has checked that.
     """
     packed = np.empty(2 * prepared.cells, dtype=np.uint64)
-    _library.pitstop_histogram(
+    library.pitstop_histogram(
         piece.values.ctypes.data,
         address(piece.validity),
         piece.offset,
         piece.values.size,
         address(windows),
         prepared.address,
+        _stride(state),
         state.ctypes.data,
         packed.ctypes.data,
     )
@@ -171,7 +176,7 @@ def count_codes(
     A code counts in its own entry, or in `cells[code]` (int32[size]) where that is given. `windows` as in
     `count_histogram`.
     """
-    at = _library.pitstop_codes(
+    at = library.pitstop_codes(
         piece.values.ctypes.data,
         address(piece.validity),
         piece.offset,
@@ -179,7 +184,8 @@ def count_codes(
         size,
         address(cells),
         address(windows),
-        counts.shape[-1],
+        _stride(counts),
+        counts.shape[-1] - 1,
         counts.ctypes.data,
     )
     if at >= 0:
@@ -204,7 +210,7 @@ def count_scores(
     if scores.shape != groups.shape:
         msg = f"got {scores.size} scores for {groups.size} rows; expected one each"
         raise StatisticError(msg)
-    at = _library.pitstop_scores(
+    at = library.pitstop_scores(
         scores.ctypes.data,
         groups.ctypes.data,
         scores.size,
@@ -220,55 +226,6 @@ def count_scores(
         raise StatisticError(msg)
 
 
-@dataclass(frozen=True)
-class LeafTest:
-    """What one column says about the leaf of a row, as masks of the leaves that it may still reach (bit 0 leftmost).
-
-    Numbers (`thresholds` given): reaching a threshold, which NaN never does, leaves the leaves of its mask. Codes: each
-    code has its mask, and a null has `absent`.
-    """
-
-    column: Piece
-    masks: Hashes
-    thresholds: Floats | None = None
-    absent: int = 2**64 - 1
-
-
-def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int, threads: int = 1) -> NDArray[np.int32]:
-    """Return the leaf of each of `rows` rows, int32: `leaf` (64 numbers) of the leftmost bit that all tests leave.
-
-    `threads` share the rows.
-    """
-    found = np.empty(rows, dtype=np.int32)
-    table = np.zeros(len(tests), dtype=_TEST)
-    for place, test in enumerate(tests):
-        values, codes = (test.column.values, None) if test.thresholds is not None else (None, test.column.values)
-        table[place] = (
-            address(values) or 0,
-            address(codes) or 0,
-            address(test.column.validity) or 0,
-            test.column.offset,
-            address(test.thresholds) or 0,
-            test.masks.ctypes.data,
-            test.absent,
-            test.masks.size,
-        )
-
-    def some(start: int) -> None:
-        _library.pitstop_leaves(
-            table.ctypes.data, len(tests), start, min(start + share, rows), leaf.ctypes.data, found.ctypes.data
-        )
-
-    share = max(-(-rows // threads), _FEW_ROWS)
-    starts = range(0, rows, share)
-    if len(starts) <= 1:
-        some(0)
-        return found
-    with ThreadPoolExecutor(len(starts), thread_name_prefix="leaves") as pool:
-        list(pool.map(some, starts))
-    return found
-
-
 class PreparedWords:
     """A vocabulary as the kernel looks it up: each word's cell, and the cell of every other word."""
 
@@ -277,14 +234,15 @@ class PreparedWords:
         self.slots = 1 << (2 * cells.size).bit_length()
         self.table = np.zeros(self.slots, dtype=_WORD)
         self.table["length"] = -1
+        self.address = self.table.ctypes.data
         self._words = words  # the table points into its bytes
-        _library.pitstop_words(*words.texts, cells.ctypes.data, cells.size, self.table.ctypes.data, self.slots)
+        library.pitstop_words(*words.texts, cells.ctypes.data, cells.size, self.table.ctypes.data, self.slots)
 
 
 def find_cells(piece: TextPiece, prepared: PreparedWords, absent: int) -> NDArray[np.int32]:
     """Return the cell of each text, int32; `absent` for a null."""
     cells = np.empty(piece.size, dtype=np.int32)
-    _library.pitstop_cells(
+    library.pitstop_cells(
         *piece.texts,
         *piece.rows,
         prepared.table.ctypes.data,
@@ -298,14 +256,15 @@ def find_cells(piece: TextPiece, prepared: PreparedWords, absent: int) -> NDArra
 
 def count_texts(piece: TextPiece, prepared: PreparedWords, counts: Counts, windows: Windows = None) -> None:
     """Add texts to `counts` (int64[..., cells + 1], nulls last). `windows` as in `count_histogram`."""
-    _library.pitstop_texts(
+    library.pitstop_texts(
         *piece.texts,
         *piece.rows,
         prepared.table.ctypes.data,
         prepared.slots,
         prepared.unknown,
         address(windows),
-        counts.shape[-1],
+        _stride(counts),
+        counts.shape[-1] - 1,
         counts.ctypes.data,
     )
 
@@ -317,7 +276,7 @@ def encode_texts(piece: TextPiece, limit: int) -> tuple[NDArray[np.int32], NDArr
     table = np.zeros(slots, dtype=_MET)
     table["f4"] = -1
     codes, firsts = np.empty(piece.size, dtype=np.int32), np.empty(limit, dtype=np.int32)
-    words = _library.pitstop_encode(
+    words = library.pitstop_encode(
         *piece.texts, *piece.rows, table.ctypes.data, slots, limit, codes.ctypes.data, firsts.ctypes.data
     )
     return None if words < 0 else (codes, firsts[:words])
@@ -326,13 +285,13 @@ def encode_texts(piece: TextPiece, limit: int) -> tuple[NDArray[np.int32], NDArr
 def hash_texts(piece: TextPiece) -> Hashes:
     """Return a hash of each text, uint64: equal texts have equal ones in every process. Nulls have the hash 1."""
     hashes = np.empty(piece.size, dtype=np.uint64)
-    _library.pitstop_hash_texts(*piece.texts, *piece.rows, hashes.ctypes.data)
+    library.pitstop_hash_texts(*piece.texts, *piece.rows, hashes.ctypes.data)
     return hashes
 
 
 def fold_numbers(piece: Piece, rows: NDArray[np.int32] | None, hashes: Hashes) -> None:
     """Fold float64 values into the hash of each row of `rows` (of all where it is None), in place."""
-    _library.pitstop_hash_numbers(
+    library.pitstop_hash_numbers(
         piece.values.ctypes.data,
         address(piece.validity),
         piece.offset,
@@ -344,7 +303,7 @@ def fold_numbers(piece: Piece, rows: NDArray[np.int32] | None, hashes: Hashes) -
 
 def fold_codes(piece: Piece, by_code: Hashes, rows: NDArray[np.int32] | None, hashes: Hashes) -> None:
     """Fold the words of int32 codes, which have the hashes `by_code`, in like `fold_numbers`. Codes are in range."""
-    _library.pitstop_hash_codes(
+    library.pitstop_hash_codes(
         piece.values.ctypes.data,
         address(piece.validity),
         piece.offset,
@@ -363,7 +322,7 @@ def sift(hashes: Hashes, rows: NDArray[np.int32], windows: Windows, regions: Cou
     """
     seen = np.zeros(int(regions[-1]), dtype=np.uint8)
     return int(
-        _library.pitstop_sift(
+        library.pitstop_sift(
             hashes.ctypes.data,
             rows.ctypes.data,
             hashes.size,
@@ -380,7 +339,7 @@ def count_repeats(hashes: Hashes, rows: NDArray[np.int32], windows: Windows, reg
     `rows`: the row of each hash. `regions` as in `sift`, with more places for a window than it has hashes.
     """
     seen = np.zeros(int(regions[-1]), dtype=np.uint64)
-    _library.pitstop_repeats(
+    library.pitstop_repeats(
         hashes.ctypes.data,
         rows.ctypes.data,
         hashes.size,
