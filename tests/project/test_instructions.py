@@ -20,7 +20,7 @@ import pytest
 
 from pitstop.profile import Layout, Profile, profile_windows
 from pitstop.records.spec import ColumnsSection, ModelSection, ModelSpec
-from pitstop.statistics import kernels
+from pitstop.statistics import kernels, leaf_tests
 from pitstop.statistics.arrays import Piece, text_piece
 from pitstop.statistics.bins import CategoryBins, NumericBins
 
@@ -180,7 +180,7 @@ def test_a_leaf_costs_a_fraction_of_comparing_in_numpy() -> None:
     rng = np.random.default_rng(0)
     values, thresholds = rng.normal(size=100_000), np.linspace(-2, 2, 21)
     masks = rng.integers(0, 2**63, thresholds.size).astype(np.uint64) | np.uint64(2**63)
-    tests, order = [kernels.LeafTest(Piece(values, None, 0), masks, thresholds)], np.arange(64, dtype=np.int32)
+    tests, order = [leaf_tests.LeafTest(Piece(values, None, 0), masks, thresholds)], np.arange(64, dtype=np.int32)
 
     def in_numpy() -> None:
         reach = np.full(values.size, 2**64 - 1, dtype=np.uint64)
@@ -188,4 +188,4 @@ def test_a_leaf_costs_a_fraction_of_comparing_in_numpy() -> None:
             reach[values >= threshold] &= mask
 
     # Measured: 0.03; without wide vectors 0.16.
-    assert times(lambda: kernels.find_leaves(tests, order, values.size), in_numpy, 5) < 0.3
+    assert times(lambda: leaf_tests.find_leaves(tests, order, values.size), in_numpy, 5) < 0.3
