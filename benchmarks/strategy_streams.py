@@ -22,7 +22,7 @@ from pitstop.data import hotel_bookings_path, hotel_bookings_spec
 from pitstop.records.spec import ModelSpec, parse_spec
 
 Floats = NDArray[np.float64]
-Kind = Literal["real", "known", "new"]
+Kind = Literal["real", "known", "new", "unseen", "rehearsal"]
 
 PERIODS = 40
 ROWS = 800
@@ -32,6 +32,9 @@ SYNTHETIC_ROWS = 600
 @dataclass(frozen=True)
 class Stream:
     """A stream: `kind` is a public set, a synthetic one that is known, or a family that was never looked at.
+
+    `new` were not looked at by the default of their time, `unseen` by any rule (see `strategy_unseen`, which has the
+    streams for a `rehearsal` too).
 
     `delays` says whether a label delay of one period is added; where label times are real, it is not. `control` marks
     streams without drift.
@@ -126,6 +129,11 @@ def _spec(name: str, described: _Set, table: pa.Table, features: list[str], chun
             threshold=1 / (1 + odds),
         )
     )
+
+
+def described_spec(name: str, task: str, table: pa.Table, features: list[str], chunk: int) -> ModelSpec:
+    """Return the specification of a synthetic table with the columns `label` and `order`, cut into `chunk` rows."""
+    return _spec(name, _Set("label", "order", task), table, features, chunk)
 
 
 _TOML = """
