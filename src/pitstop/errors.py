@@ -43,6 +43,10 @@ class StatisticError(PitstopError):
     """Statistics were combined that do not belong together (other bins, other layout)."""
 
 
+class OverlapError(StatisticError):
+    """Two models differ on rows whose labels had no chance to be revealed, so labels cannot compare them."""
+
+
 class EngineError(PitstopError):
     """An engine cannot count: its library or cluster is not there, or failed."""
 

@@ -98,7 +98,9 @@ def test_parsing_the_text_gives_the_specification_whatever_is_in_the_comments(
 def test_every_key_stands_in_the_text() -> None:
     spec = ModelSpec(
         ModelSection("m", "binary"),
-        ColumnsSection("t", ("x",), id="i", label="y", label_time="l", prediction="p", score="s", subject="w"),
+        ColumnsSection(
+            "t", ("x",), id="i", label="y", label_time="l", prediction="p", score="s", subject="w", propensity="c"
+        ),
         value=ValueSection(correct=Outcome(2.0), wrong=Outcome(2.0), per_unit_error=Outcome(2.0)),
     )
     document = tomllib.loads(template(spec))

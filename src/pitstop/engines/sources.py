@@ -39,8 +39,9 @@ def pieces_of(
     order (with row-count windows: by one row; else by a window).
     """
     named, calendar = spec.columns, spec.calendar
-    wanted = [named.time, named.id, named.prediction, named.score, *named.features, *spec.amounts]
-    columns = list(dict.fromkeys(name for name in (*wanted, *named.segments, *named.protected) if name))
+    wanted = [named.time, named.id, named.prediction, named.score, named.propensity]
+    wanted += [*named.features, *spec.amounts, *named.segments, *named.protected]
+    columns = list(dict.fromkeys(name for name in wanted if name))
     ordinal, latest, window = 0, np.iinfo(np.int64).min, None
     ids: set[str] = set()
     for batch in (part for source in sources for part in iter_batches(source, columns=columns, rows=rows)):

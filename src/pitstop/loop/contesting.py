@@ -9,11 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pitstop.loop.canaries import by_canary
+from pitstop.loop.cohorts import Selective
 from pitstop.loop.duels import LEAST_WINDOWS, Duel, difference_bound, row_losses
 from pitstop.loop.envelope import ProposedChange, outside
 from pitstop.loop.kept import Kept
 from pitstop.loop.models import Predictions
-from pitstop.loop.releasing import SHADOW_PERIODS, Releasing
+from pitstop.loop.releasing import SHADOW_PERIODS
 from pitstop.loop.segmenting import bet_on_segments
 from pitstop.records.routing import in_share
 from pitstop.retraining.comparison import Comparison
@@ -32,7 +33,7 @@ class Change:
     decisions: tuple[Decision, ...] = ()
 
 
-class Contesting(Releasing):
+class Contesting(Selective):
     """Releases between two decisions: who serves which row, and what comes of each test."""
 
     def serve(self, rows: pa.Table, as_of: int, kept: list[Kept]) -> Predictions:
@@ -98,7 +99,12 @@ class Contesting(Releasing):
     ) -> bool:
         """Bet on the rows of a window in the test of a shadow, or of the model before; act where it is decided."""
         other, test, segments = self.candidates[duel.other], duel.test, duel.segments
-        if len(late):
+        if self.spec.columns.propensity is not None:
+            found = self._bet_on_cohort(duel, as_of, kept)
+            if found is None:
+                return False
+            duel, test, segments = found, found.test, found.segments
+        elif len(late):
             theirs = self._hear([duel.other], rows, as_of, kept).get(duel.other)
             if theirs is None:
                 return False
@@ -107,7 +113,7 @@ class Contesting(Releasing):
             test = test.updated(own - row_losses(self.spec, self.log, late, theirs.decided), scale)
             if segments is not None:
                 segments = bet_on_segments(self.spec, self.log, segments, late, champion, theirs)
-        duel = replace(duel, test=test, windows=duel.windows + int(len(late) > 0), segments=segments)
+            duel = replace(duel, test=test, windows=duel.windows + 1, segments=segments)
         self._replace(duel)
         over = now - duel.opened >= SHADOW_PERIODS
         waits = test.verdict == "undecided" or (test.verdict == "better" and self._may_be_proven_yet(duel))
@@ -143,13 +149,18 @@ class Contesting(Releasing):
         assert release is not None  # noqa: S101 - its test began with it, and ends with it; for the type checker
         mine = np.flatnonzero((self.log.at[late] >= release.at) & self.by_canary(late))
         test, section = duel.test, self.spec.canary
-        if len(mine):
+        if self.spec.columns.propensity is not None:
+            found = self._bet_on_cohort(duel, as_of, kept, self.by_canary)
+            if found is None:
+                return False
+            duel, test = found, found.test
+        elif len(mine):
             served, log = late[mine], self.log
             own = Predictions(champion.scores[mine], champion.decided[mine])
             theirs = Predictions(log.served_score.values[served], log.served_class.values[served])
             gap = row_losses(self.spec, log, served, own.decided) - row_losses(self.spec, log, served, theirs.decided)
             test = test.updated(gap, difference_bound(self.spec, log, served, own, theirs))
-        duel = replace(duel, test=test, windows=duel.windows + int(len(mine) > 0))
+            duel = replace(duel, test=test, windows=duel.windows + 1)
         self._replace(duel)
         lasted = duel.windows >= section.windows and test.rows >= section.least_rows
         over = now - duel.opened >= SHADOW_PERIODS

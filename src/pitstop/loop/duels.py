@@ -13,6 +13,7 @@ from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
 from pitstop.retraining.comparison import PairedTest, disagreement
+from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.segments import SegmentTests
 from pitstop.value.function import largest_losses, losses
 
@@ -30,7 +31,8 @@ class Duel:
 
     `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
     `canary`: one that serves a share of the rows, compared on those, and is stopped when it is worse. `segments` are
-    the tests of a shadow by segment.
+    the tests of a shadow by segment. Where the decision hides the outcome, rows enter by whole windows: those before
+    `until` have, and `outcome` has learnt from them.
     """
 
     kind: Literal["shadow", "rollback", "canary"]
@@ -39,6 +41,8 @@ class Duel:
     test: PairedTest
     windows: int = 0
     segments: SegmentTests | None = None
+    until: int = 0
+    outcome: OutcomeModel | None = None
 
     def to_state(self) -> dict[str, Any]:
         """Return the duel as plain JSON types."""
@@ -49,6 +53,8 @@ class Duel:
             "test": self.test.to_state(),
             "windows": self.windows,
             "segments": None if self.segments is None else self.segments.to_state(),
+            **({"until": self.until} if self.until else {}),
+            **({"outcome": self.outcome.to_state()} if self.outcome is not None else {}),
         }
 
     @classmethod
@@ -57,7 +63,11 @@ class Duel:
         test = PairedTest.from_state(state["test"])
         segments = state.get("segments")
         by_segment = None if segments is None else SegmentTests.from_state(segments)
-        return cls(state["kind"], state["other"], state["opened"], test, state["windows"], by_segment)
+        outcome = OutcomeModel.from_state(state["outcome"]) if state.get("outcome") else None
+        return cls(
+            *(state["kind"], state["other"], state["opened"], test, state["windows"]),
+            *(by_segment, state.get("until", 0), outcome),
+        )
 
 
 def row_losses(spec: ModelSpec, log: RowLog, rows: Ints, decided: NDArray[Any]) -> NDArray[np.float64]:

@@ -164,6 +164,9 @@ class ElsewhereUpkeep(OrderedUpkeep):
         champion = self.candidates[self.champion]
         if not len(held) or champion.at > self.log.label_at[held].min():
             return []
+        if self.spec.columns.propensity is not None:
+            # Held-out rows are labelled ones, and the decision chose those; in shadow it meets whole cohorts.
+            return []
         own = self.models.predict(champion.id, self.log.features(held))
         scale = difference_bound(self.spec, self.log, held, own, said)
         gap = row_losses(self.spec, self.log, held, own.decided) - row_losses(self.spec, self.log, held, said.decided)

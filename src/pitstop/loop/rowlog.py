@@ -89,6 +89,8 @@ class RowLog:
         self._label = Column(text, blank)
         self._index: dict[str, int] = {}
         self._ids: list[str] = []
+        # The logged chance that the row's label is revealed, where the specification names one.
+        self.chance = Column(np.float64, np.nan)
         # Scores given when the row was predicted (served), and by the freshest model that had not seen its label.
         self.served_score = Column(np.float64, np.nan)
         self.served_class = Column(text, blank)
@@ -149,6 +151,7 @@ class RowLog:
         for name, column in self._codes.items():
             column.extend(self._encode(name, table[name]), count)
         self._at.extend(table["@at"].to_numpy(), count)
+        self.chance.extend(_floats(table["@propensity"]) if "@propensity" in table.column_names else None, count)
         unset = (
             *(self._label_at, self._first_label_at, self._label, self.fresh_score, self.fresh_class),
             *(self.judged, self.leaf, self.estimate, self.spread, self.earned),
@@ -193,6 +196,14 @@ class RowLog:
         rows = self.ordinals(labels["@id"].to_pylist())
         values = np.array(labels["@label"].to_pylist(), dtype=self.labels.dtype)
         known_at = np.asarray(labels["@label_at"].to_numpy(), dtype=np.int64)
+        chance = self.chance.values[rows]
+        if (never := chance == 0.0).any():
+            stray = labels["@id"][int(np.argmax(never))].as_py()
+            msg = (
+                f"a label came for id {stray!r}, whose chance to show one was logged as 0 ({int(never.sum())} such "
+                "rows); log the chance with which a row is decided so that its label shows"
+            )
+            raise ColumnValueError(msg)
         first = self.label_at[rows] == NEVER
         return Join(rows, values, known_at, first, ~first & (self.labels[rows] != values))
 

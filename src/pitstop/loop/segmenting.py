@@ -9,6 +9,7 @@ from pitstop.loop.duels import difference_bound, row_losses
 from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
+from pitstop.retraining.propensities import Ends
 from pitstop.retraining.segments import SegmentTests
 
 Ints = NDArray[np.int64]
@@ -42,12 +43,21 @@ def open_segments(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> Segme
 
 
 def bet_on_segments(
-    spec: ModelSpec, log: RowLog, tests: SegmentTests, rows: Ints, one: Predictions, two: Predictions
+    spec: ModelSpec,
+    log: RowLog,
+    tests: SegmentTests,
+    rows: Ints,
+    one: Predictions,
+    two: Predictions,
+    ends: Ends | None = None,
 ) -> SegmentTests:
-    """Return the tests after labelled rows, in the order given, of which `one` serves and `two` challenges."""
+    """Return the tests after labelled rows, in the order given, of which `one` serves and `two` challenges.
+
+    Where the decision hides labels, `ends` of each row's difference stand in for it.
+    """
     if not tests.tests or not len(rows):
         return tests
-    differences = row_losses(spec, log, rows, one.decided) - row_losses(spec, log, rows, two.decided)
+    lost = [] if ends is not None else [row_losses(spec, log, rows, said.decided) for said in (one, two)]
     told = {column: log.told(column, rows) for column in dict.fromkeys(item.column for item in tests.tests)}
     found = []
     for item in tests.tests:
@@ -56,8 +66,13 @@ def bet_on_segments(
         if not len(inside):
             found.append(item)
             continue
+        if ends is not None:
+            bound = max(float(ends.bounds[inside].max()), item.test.scale)
+            found.append(item.updated(ends.low[inside], bound, ends.high[inside]))
+            continue
         mine = (Predictions(said.scores[inside], said.decided[inside]) for said in (one, two))
-        found.append(item.updated(differences[inside], difference_bound(spec, log, rows[inside], *mine)))
+        bound = difference_bound(spec, log, rows[inside], *mine)
+        found.append(item.updated(lost[0][inside] - lost[1][inside], bound))
     return SegmentTests(tests.alpha, tests.margin, tuple(found), tests.left_out)
 
 

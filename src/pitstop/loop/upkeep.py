@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pitstop.baseline.maturity import MATURE, maturity_age
 from pitstop.errors import TrainingError
+from pitstop.loop.cohorts import as_all_rows
 from pitstop.loop.contesting import Change, Contesting
 from pitstop.loop.duels import Duel, difference_bound, row_losses
 from pitstop.loop.gatekeeping import Gate, Held
@@ -29,6 +30,7 @@ from pitstop.loop.selection import hidden_by_decision
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
+from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.asking import Labels, asking
@@ -114,6 +116,8 @@ class Upkeep(Contesting):
         self._settle(self.calendar.period_start(period + 1), kept)
         found = self._hear(self._fitted_by(start), self.log.features(late), end, kept)
         by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
+        if self.spec.columns.propensity is not None:
+            by_row = {number: as_all_rows(lost, self.log.chance.values[late]) for number, lost in by_row.items()}
         self.matrix = self.matrix.with_column(by_row if len(late) else {})
         if not found:
             return
@@ -123,7 +127,9 @@ class Upkeep(Contesting):
             heard = self._hear([fresh, self.champion], self.log.features(made), end, kept)
             self._set_fresh(made, heard.get(fresh, heard[self.champion]))
         self._set_fresh(late, found[fresh])
-        if fresh != self.champion and self.champion in found and len(late):
+        if self.spec.columns.propensity is not None:
+            self._bet_on_recipe(end, kept)
+        elif fresh != self.champion and self.champion in found and len(late):
             gap = by_row[self.champion] - by_row[fresh]
             scale = difference_bound(self.spec, self.log, late, found[self.champion], found[fresh])
             test = self.recipe_test or PairedTest(self.spec.policy.alpha, scale)
@@ -206,6 +212,8 @@ class Upkeep(Contesting):
         """Return why labels are no sample to judge models by, "" where they are."""
         if self.spec.columns.label is None or self.spec.model.task == "regression":
             return ""
+        if self.spec.columns.propensity is not None:
+            return self._out_of_reach(as_of)
         mature = self._mature(0, as_of)
         return hidden_by_decision(self.log.served_class.values[mature], self.log.label_at[mature] < as_of)
 
@@ -295,6 +303,8 @@ class Upkeep(Contesting):
             "recipe_test": None if self.recipe_test is None else self.recipe_test.to_state(),
             "recipe_segments": None if self.recipe_segments is None else self.recipe_segments.to_state(),
             "duels": [duel.to_state() for duel in self.duels],
+            "recipe_until": self.recipe_until,
+            "recipe_outcome": None if self.recipe_outcome is None else self.recipe_outcome.to_state(),
             "breaks": [item.to_state() for item in self.breaks],
             "held": None if self.held is None else self.held.to_state(),
         }
@@ -316,6 +326,9 @@ class Upkeep(Contesting):
         self.recipe_test = None if test is None else PairedTest.from_state(test)
         segments = state.get("recipe_segments")
         self.recipe_segments = None if segments is None else SegmentTests.from_state(segments)
+        self.recipe_until = state.get("recipe_until", 0)
+        outcome = state.get("recipe_outcome")
+        self.recipe_outcome = None if outcome is None else OutcomeModel.from_state(outcome)
         self.duels = tuple(Duel.from_state(item) for item in state["duels"])
         self.breaks = tuple(Break.from_state(item) for item in state.get("breaks", ()))
         self.held = Held.from_state(state["held"]) if state.get("held") else None

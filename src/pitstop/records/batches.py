@@ -8,6 +8,7 @@ Role columns begin with "@", so that they never meet a feature's name:
 - `@label` string (classes) or float64 (regression), null where it is not known;
 - `@label_at` int64, the instant at which the label is known; null where there is no label;
 - `@prediction` string or float64, `@score` float64 in [0, 1];
+- `@propensity` float64 in [0, 1], the chance that the label is revealed, where the specification names one;
 - features, amounts, segments and protected columns under their own names: float64, or dictionary<int32, string>.
 """
 
@@ -253,6 +254,8 @@ def _outputs(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
         )
     if (name := spec.columns.score) is not None:
         found["@score"] = convert.scores(_column(table, name, "[columns] score"), name)
+    if (name := spec.columns.propensity) is not None:
+        found["@propensity"] = convert.chances(_column(table, name, "[columns] propensity"), name)
     return found
 
 

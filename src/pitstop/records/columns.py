@@ -157,6 +157,21 @@ def scores(column: pa.ChunkedArray, name: str) -> pa.Array:
     return array
 
 
+def chances(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """Return the chance of each row to show its label as float64 in [0, 1]; a missing one is refused like any other."""
+    array = finite_numbers(column, name, nan_is_missing=True)
+    values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    if len(bad):
+        got = "nothing" if np.isnan(values[bad[0]]) else f"{values[bad[0]]:g}"
+        msg = (
+            f"propensity column {name!r}, row {bad[0] + 1}: got {got}; expected the chance from 0 to 1 with which the "
+            f"row's label was to be revealed ({len(bad)} such rows); 1 where the decision shows it, 0 where nothing can"
+        )
+        raise ColumnValueError(msg)
+    return array
+
+
 def row_hashes(arrays: list[pa.Array | NDArray[np.int64]]) -> NDArray[np.uint64]:
     """Return one 64-bit hash per row over these columns; equal rows have equal hashes within this table.
 

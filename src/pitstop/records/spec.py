@@ -47,6 +47,7 @@ Task = Literal["binary", "multiclass", "regression"]
 # Settings that came after the first homes were made, with their defaults: unused, they leave the id alone.
 _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("columns", "subject", None),
+    ("columns", "propensity", None),
     ("costs", "inference_per_row", 0.0),
     ("costs", "review_per_row", 0.0),
     ("costs", "label_per_row", 0.0),
@@ -72,7 +73,9 @@ class ColumnsSection:
     `features` are what the trainer and the drift monitors see; those also named in `categorical` are taken as
     categories, the others as numbers. `prediction` (a class or a number) and `score` (the probability of the positive
     class) are the model's own logged output, where the table has it; without a trainer they are needed. `subject` says
-    whom a row is about, so that a person's rows can be erased on request (default: each row's `id`).
+    whom a row is about, so that a person's rows can be erased on request (default: each row's `id`). `propensity` is
+    the chance, from 0 to 1, that the row's label will be revealed, where the decision hides outcomes and some rows are
+    decided the other way at random; models are then compared by it.
     """
 
     time: str
@@ -86,6 +89,7 @@ class ColumnsSection:
     segments: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     subject: str | None = None
+    propensity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,13 +233,17 @@ class ModelSpec:
         if stray:
             msg = f"[columns] categorical names {stray[0]!r}, which is not among the features {list(columns.features)}"
             raise SpecError(msg)
-        roles = {getattr(columns, name) for name in ("id", "label", "label_time", "prediction", "score", "subject")}
+        single = ("id", "label", "label_time", "prediction", "score", "subject", "propensity")
+        roles = {getattr(columns, name) for name in single}
         clash = [name for name in columns.features if name in roles - {columns.time}]
         if clash:
             msg = f"[columns] {clash[0]!r} is a feature and has another role; give it one role"
             raise SpecError(msg)
         if columns.label_time and not columns.label:
             msg = f"[columns] label_time is {columns.label_time!r} but no label is named; add label = ..."
+            raise SpecError(msg)
+        if columns.propensity and not columns.label:
+            msg = f"[columns] propensity is {columns.propensity!r}, the chance of a label, but no label is named"
             raise SpecError(msg)
         if not 0.0 < self.decision.threshold < 1.0:
             msg = f"[decision] threshold is {self.decision.threshold}; expected a number between 0 and 1"

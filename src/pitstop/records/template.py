@@ -70,6 +70,7 @@ def _columns(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         ("label_time", columns.label_time, "when the label became known; nothing is computed from a label before it"),
         ("prediction", columns.prediction, "the model's own output: a class or a number"),
         ("score", columns.score, "the model's own output: a probability between 0 and 1"),
+        ("propensity", columns.propensity, "the chance that the label is revealed, where the decision hides some"),
         ("subject", columns.subject, "whom a row is about, so that a person's rows can be erased on request"),
     )
     lines = ["[columns]", *_reason(why, "time", "when the prediction is made"), f"time = {_text(columns.time)}"]

@@ -65,8 +65,10 @@ class PairedTest:
     first_scale: float = 0.0
     wealth_better: tuple[float, ...] = field(default_factory=_zeros)
     wealth_worse: tuple[float, ...] = field(default_factory=_zeros)
-    # With x = D/scale of its batch: sums of 1/scale, 1/scale^2, x, x^2 and x/scale, for the interval.
+    # With x = D/scale of its batch: sums of 1/scale, 1/scale^2, x, x^2 and x/scale, for the interval; of upper ends
+    # apart, where rows had any.
     sums: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    sums_upper: tuple[float, float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be tested."""
@@ -79,37 +81,34 @@ class PairedTest:
         if not self.first_scale:
             object.__setattr__(self, "first_scale", self.scale)
 
-    def updated(self, differences: Floats, scale: float | None = None) -> PairedTest:
+    def updated(self, differences: Floats, scale: float | None = None, upper: Floats | None = None) -> PairedTest:
         """Return the test after a batch of rows in the order given: champion's losses minus challenger's losses.
 
         `scale` raises the bound from this batch on (a smaller one changes nothing); it must not depend on the
-        batch's labels. A verdict once reached stays. Raises `StatisticError` for a difference that is not finite or
-        larger than the bound.
+        batch's labels. A verdict once reached stays. Where a difference is not known, `differences` may hold numbers
+        that are on average not above it and `upper` ones that are on average not below it: "better" is bet on the
+        former, "worse" on the latter, and `mean` is that of their middles. Raises `StatisticError` for a difference
+        that is not finite or larger than the bound.
         """
         bound = max(self.scale, scale or 0.0)
-        values = np.asarray(differences, dtype=np.float64)
-        if values.ndim != 1 or not np.isfinite(values).all() or (np.abs(values) > bound * (1.0 + _NOISE)).any():
-            worst = np.abs(values).max() if values.size else 0.0
-            msg = f"got differences up to {worst}, shape {values.shape}; expected a row of finite numbers up to {bound}"
+        values = _checked(differences, bound)
+        highest = values if upper is None else _checked(upper, bound)
+        if len(values) != len(highest):
+            msg = f"got {len(values)} lower and {len(highest)} upper ends; expected one of each for a row"
             raise StatisticError(msg)
         test = replace(self, scale=bound, first_scale=self.first_scale if self.rows else bound)
         if not values.size:
             return test
-        values = np.where(np.abs(values) <= _NOISE * bound, 0.0, values)
-        unit = np.clip(values / bound, -1.0, 1.0)
+        unit, top = np.clip(values / bound, -1.0, 1.0), np.clip(highest / bound, -1.0, 1.0)
         for start in range(0, len(unit), _ROWS_AT_ONCE):
-            test = _bet(test, unit[start : start + _ROWS_AT_ONCE])
-        inverse = 1.0 / bound
-        count, gain = len(unit), math.fsum(unit)
-        old = self.sums
-        sums = (
-            old[0] + count * inverse,
-            old[1] + count * inverse**2,
-            old[2] + gain,
-            old[3] + math.fsum(unit**2),
-            old[4] + gain * inverse,
+            test = _bet(test, unit[start : start + _ROWS_AT_ONCE], top[start : start + _ROWS_AT_ONCE])
+        apart = self.sums_upper is not None or bool((top != unit).any())
+        return replace(
+            test,
+            total=self.total + (math.fsum(values) + math.fsum(highest)) / 2.0,
+            sums=_added(self.sums, unit, bound),
+            sums_upper=_added(self.sums_upper or self.sums, top, bound) if apart else None,
         )
-        return replace(test, total=self.total + math.fsum(values), sums=sums)
 
     @property
     def log_evidence(self) -> float:
@@ -174,12 +173,13 @@ class PairedTest:
             "wealth_better": list(self.wealth_better),
             "wealth_worse": list(self.wealth_worse),
             "sums": list(self.sums),
+            **({} if self.sums_upper is None else {"sums_upper": list(self.sums_upper)}),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> PairedTest:
         """Return the test that `to_state` wrote; it continues identically."""
-        lists = ("wealth_better", "wealth_worse", "sums")
+        lists = ("wealth_better", "wealth_worse", "sums", "sums_upper")
         content: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in state.items()}
         return cls(**content)
 
@@ -281,6 +281,30 @@ def disagreement(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(np.mean(first != second)) if first.size else 0.0
 
 
+Sums = tuple[float, float, float, float, float]
+
+
+def _checked(differences: Floats, bound: float) -> Floats:
+    """Return differences without float noise; raise `StatisticError` for one that is not finite, or too large."""
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all() or (np.abs(values) > bound * (1.0 + _NOISE)).any():
+        worst = np.abs(values).max() if values.size else 0.0
+        msg = f"got differences up to {worst}, shape {values.shape}; expected a row of finite numbers up to {bound}"
+        raise StatisticError(msg)
+    return np.where(np.abs(values) <= _NOISE * bound, 0.0, values)
+
+
+def _added(sums: Sums, unit: Floats, bound: float) -> Sums:
+    inverse, count, gain = 1.0 / bound, len(unit), math.fsum(unit)
+    return (
+        sums[0] + count * inverse,
+        sums[1] + count * inverse**2,
+        sums[2] + gain,
+        sums[3] + math.fsum(unit**2),
+        sums[4] + gain * inverse,
+    )
+
+
 def _mixture(log_wealth: Floats) -> Floats:
     """Return the log of the weighted mean wealth, shape (rows, stakes) -> (rows)."""
     weighted = log_wealth + _LOG_PRIOR
@@ -299,15 +323,16 @@ def _stretch(test: PairedTest, theta: Floats, side: float) -> Floats:
     return 1.0 + np.maximum(0.0, np.maximum(side * theta, side * -test.margin)) / test.first_scale
 
 
-def _bet(test: PairedTest, unit: Floats) -> PairedTest:
-    """Return the test with both wealths after more rows, `unit` their differences divided by the scale."""
+def _bet(test: PairedTest, unit: Floats, top: Floats) -> PairedTest:
+    """Return the test with both wealths after more rows, `unit` and `top` their ends divided by the scale."""
     theta = np.array([-test.margin])
     threshold = -math.log(test.alpha)
-    differing = test.differing + np.cumsum(unit != 0.0)
+    differing = test.differing + np.cumsum((unit != 0.0) | (top != 0.0))
     wealth: dict[str, tuple[float, ...]] = {}
     first = {"better": len(unit), "worse": len(unit)}
-    for side, name, before in ((1.0, "better", test.wealth_better), (-1.0, "worse", test.wealth_worse)):
-        gain = side * (unit - theta / test.scale) / _stretch(test, theta, side)
+    sides = ((1.0, "better", test.wealth_better, unit), (-1.0, "worse", test.wealth_worse, top))
+    for side, name, before, known in sides:
+        gain = side * (known - theta / test.scale) / _stretch(test, theta, side)
         path = np.array(before) + np.cumsum(np.log1p(np.outer(gain, _STAKES)), axis=0)
         # Two models that never lost differently are the same as far as anyone can tell: never "better".
         crossed = np.flatnonzero((_mixture(path) >= threshold) & (differing > 0))
@@ -328,7 +353,8 @@ def _bet(test: PairedTest, unit: Floats) -> PairedTest:
 
 def _log_evidence_against(test: PairedTest, theta: Floats, side: float) -> Floats:
     """Return the log wealth against "the mean of side * D is at most side * theta", for each theta."""
-    inverse, inverse_squared, total, squares, cross = test.sums
+    sums = test.sums if side > 0 or test.sums_upper is None else test.sums_upper
+    inverse, inverse_squared, total, squares, cross = sums
     stretch = _stretch(test, theta, side)
     gain = side * (total - theta * inverse) / stretch
     spread = (squares - 2.0 * theta * cross + theta**2 * inverse_squared) / stretch**2

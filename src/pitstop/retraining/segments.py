@@ -34,9 +34,12 @@ class SegmentTest:
     test: PairedTest
     verdict: SegmentVerdict = "undecided"
 
-    def updated(self, differences: Floats, scale: float) -> SegmentTest:
-        """Return it after a batch of the segment's rows: champion's losses minus challenger's, bounded by `scale`."""
-        test = self.test.updated(differences, scale)
+    def updated(self, differences: Floats, scale: float, upper: Floats | None = None) -> SegmentTest:
+        """Return it after a batch of the segment's rows: champion's losses minus challenger's, bounded by `scale`.
+
+        With `upper` both are ends, see `PairedTest.updated`.
+        """
+        test = self.test.updated(differences, scale, upper)
         return replace(self, test=test, verdict=self.verdict if self.verdict != "undecided" else _verdict(test))
 
     @property

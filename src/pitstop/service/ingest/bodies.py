@@ -284,7 +284,16 @@ def _plain_row(row: Row, place: int) -> Row:
 
 def _names(spec: ModelSpec) -> set[str]:
     named = spec.columns
-    roles = (named.id, named.time, named.label, named.label_time, named.prediction, named.score, named.subject)
+    roles = (
+        named.id,
+        named.time,
+        named.label,
+        named.label_time,
+        named.prediction,
+        named.score,
+        named.subject,
+        named.propensity,
+    )
     lists = (*named.features, *named.segments, *named.protected, *spec.amounts)
     return {name for name in (*roles, *lists) if name is not None}
 
