@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pitstop.checks import check
 from pitstop.diagnosis.embeddings import embedding_drift
-from pitstop.diagnosis.texts import MEASURES, measured, wordy
+from pitstop.diagnosis.texts import MEASURES, measured
+from pitstop.records.measures import wordy
 
 WORDS = [
     f"{first}{last}" for first in ("ro", "cle", "qui", "sma", "la", "fri") for last in ("om", "an", "et", "ll", "te")

@@ -193,7 +193,7 @@ def _as_specified(spec: ModelSpec, before: Excerpt) -> tuple[_Roles, list[str]]:
     single = (columns.time, columns.id, columns.label, columns.prediction, columns.score)
     named = [
         *(name for name in single if name),
-        *columns.features,
+        *columns.inputs,
         *columns.segments,
         *columns.protected,
         *spec.amounts,

@@ -11,9 +11,10 @@ from pitstop.checks.findings import Finding
 from pitstop.checks.pairs import NOTABLE, Pair, by_distance, number
 from pitstop.diagnosis.categories import NAME_LIKE
 from pitstop.diagnosis.embeddings import embedding_drift
-from pitstop.diagnosis.texts import text_drift, wordy
+from pitstop.diagnosis.texts import text_drift
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
+from pitstop.records.measures import wordy
 
 Floats = NDArray[np.float64]
 

@@ -110,7 +110,7 @@ class Watched:
     def _features(self, rows: Any) -> pa.Table:
         if isinstance(rows, np.ndarray) or (isinstance(rows, Sequence) and not isinstance(rows, str)):
             array = np.asarray(rows)
-            names = [str(name) for name in getattr(self._estimator, "feature_names_in_", self._spec.columns.features)]
+            names = [str(name) for name in getattr(self._estimator, "feature_names_in_", self._spec.columns.inputs)]
             return pa.table({name: pa.array(array[:, place]) for place, name in enumerate(names)})
         return read_table(rows)
 

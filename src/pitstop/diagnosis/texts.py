@@ -73,12 +73,6 @@ def measured(texts: Sequence[str], words: frozenset[str]) -> Mapping[str, Floats
     return dict(zip(MEASURES, columns, strict=True))
 
 
-def wordy(texts: Sequence[str]) -> bool:
-    """Whether texts are written to be read: three words or more on average; names and ids have fewer."""
-    some = _spread(texts)[:: max(1, len(texts) // 500)]
-    return bool(some) and float(np.mean([len(_WORD.findall(text)) for text in some])) >= 3.0
-
-
 def _measures(text: str, words: frozenset[str]) -> tuple[float, ...]:
     size, found = max(len(text), 1), _WORD.findall(text.casefold())
     return (

@@ -275,6 +275,10 @@ def require_columns(reading: Reading, names: Sequence[str]) -> None:
     if unknown:
         msg = f"the layout and the specification differ in the feature {unknown[0]!r}; fit the layout on this model"
         raise SpecError(msg)
+    measured = [name for name in reading.spec.columns.measures if name not in names]
+    if measured:
+        msg = f"{measured[0]!r} is measured from a text or an embedding, which this engine does not read; use pieces_of"
+        raise SpecError(msg)
     reserved = [name for name in names if name.startswith("@")]
     if reserved and set(reserved) & set(reading.features):
         msg = f"column {reserved[0]!r}: names that begin with @ are kept for Pitstop's own columns; rename it"

@@ -40,7 +40,7 @@ def pieces_of(
     """
     named, calendar = spec.columns, spec.calendar
     wanted = [named.time, named.id, named.prediction, named.score, named.propensity]
-    wanted += [*named.features, *spec.amounts, *named.segments, *named.protected]
+    wanted += [*named.inputs, *spec.amounts, *named.segments, *named.protected]
     columns = list(dict.fromkeys(name for name in wanted if name))
     ordinal, latest, window = 0, np.iinfo(np.int64).min, None
     ids: set[str] = set()

@@ -32,18 +32,19 @@ def imported(inference: Inference, table: Collection[str], *, address: str, name
         )
         raise MissingColumnError(msg)
     spec = inference.spec
-    features = tuple(column for column, _ in inputs)
+    wide = (*spec.columns.texts, *spec.columns.embeddings)
+    features = tuple(column for column, _ in inputs if column not in wide)
     columns = replace(
         spec.columns,
         features=features,
-        categorical=tuple(column for column, category in inputs if category),
+        categorical=tuple(column for column, category in inputs if category and column not in wide),
         segments=tuple(item for item in spec.columns.segments if item in features),
     )
     serving = replace(spec.serving, mlflow=address, mlflow_alias=alias, mlflow_follow=True)
     watched = replace(spec.trainer, name="none")
     made = replace(spec, model=replace(spec.model, name=name), columns=columns, serving=serving, trainer=watched)
     why = f"version {version.version} in MLflow, which the alias {alias!r} names"
-    left = sorted(set(spec.columns.features) - set(features))
+    left = sorted(set(spec.columns.inputs) - {column for column, _ in inputs})
     guesses = [item for item in inference.guesses if item.what not in {"trainer", "segments"}]
     guesses += [
         Guess("features", f"{len(features)} columns", f"the signature of {why}"),

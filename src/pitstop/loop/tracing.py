@@ -24,6 +24,8 @@ ENOUGH = 500
 # Faults that an incident names; one upstream break seldom touches more columns than a person wants to read.
 NAMED = 5
 _KINDS = 4
+# What can break about a measure of a text or an embedding: it has no unit, and no values of its own.
+_LOST = frozenset({"new_nulls", "all_null", "stuck_value"})
 
 Ints = NDArray[np.int64]
 
@@ -71,7 +73,12 @@ def _breaks(spec: ModelSpec, log: RowLog, reference: Ints, current: Ints, names:
     before, after = _spread(reference, REFERENCE_ROWS), _spread(current, CURRENT_ROWS)
     sides = [facts_of(_table(spec, log, rows)) for rows in (before, after)]
     pairs = {name: Pair(name, sides[0][name], sides[1][name], alpha) for name in sides[0]}
-    found = [item for name in names for item in breaks_in(pairs[name])[:1]]
+    measures = set(spec.columns.measures)
+    found = [
+        item
+        for name in names
+        for item in [item for item in breaks_in(pairs[name]) if name not in measures or item.kind in _LOST][:1]
+    ]
     return ranked([*found, *time_shifts(list(pairs.values()))])
 
 

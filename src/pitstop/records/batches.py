@@ -25,6 +25,7 @@ from pitstop.errors import ColumnValueError, DuplicateIdError, EmptyTableError, 
 from pitstop.records import columns as convert
 from pitstop.records.calendar import DAY, Ints
 from pitstop.records.instants import Instants, read_instants
+from pitstop.records.measures import derived
 from pitstop.records.sources import missing_column_message, source_notes
 from pitstop.records.spec import ModelSpec
 
@@ -260,8 +261,15 @@ def _outputs(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
 
 
 def _features(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
+    named = spec.columns
     found: dict[str, pa.Array] = {}
-    for name in spec.columns.features:
+    made = derived(
+        named.words_of_texts, named.embeddings, lambda name: _column(table, name, "[columns] texts or embeddings")
+    )
+    for name in named.features:
+        if name in made:
+            found[name] = made[name]
+            continue
         column = _column(table, name, "[columns] features")
         found[name] = (
             convert.categories(column, name) if name in spec.columns.categorical else convert.numbers(column, name)

@@ -20,6 +20,7 @@ from pitstop.records.cadence import WINDOWS_PER_PERIOD, calendar_copies, guess_w
 from pitstop.records.calendar import Calendar
 from pitstop.records.facts import ColumnFacts, facts_of, sample
 from pitstop.records.leaks import LEAK, STRONG, strength
+from pitstop.records.measures import embedding_size, known_words, wordy
 from pitstop.records.roles import TOLD, Guess
 from pitstop.records.sources import read_table, select_columns
 from pitstop.records.spec import (
@@ -36,6 +37,8 @@ from pitstop.records.spec import (
 _PROTECTED = re.compile(r"^(sex|gender|race|rac1p|ethnicity|religion|disability|nationality)$", re.IGNORECASE)
 _SEGMENT = re.compile(r"segment|channel|region|hotel|product|origin|carrier|store|site|country|tier", re.IGNORECASE)
 _MAX_SEGMENTS = 3
+# Texts whose words are known from the start.
+_FEWEST_TEXTS, _MOST_TEXTS = 200, 5_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def infer_spec(
     label_facts = facts[found["label"].value] if "label" in found else None
     chosen = _task(label_facts, task)
     warnings: list[str] = []
-    features, categorical = _features(facts, found, chosen.value, warnings)
+    wide = _wide(facts, found)
+    usual = {column: item for column, item in facts.items() if column not in wide}
+    features, categorical = _features(usual, found, chosen.value, warnings, optional=bool(wide))
     window, window_guess = guess_windows(facts[found["time"].value].instants(), kept.num_rows)
     guesses = [*found.values(), chosen, window_guess]
     decision = DecisionSection()
@@ -90,6 +95,7 @@ def infer_spec(
         decision = DecisionSection(positive=positive.value)
         guesses.append(positive)
     segments, protected = _groups(facts, categorical)
+    guesses += wide.values()
     guesses += [Guess("segments", column, "few different values") for column in segments]
     guesses += [Guess("protected", column, "named like a protected attribute") for column in protected]
     release = _release(label_facts, chosen.value, window, kept.num_rows, facts[found["time"].value])
@@ -101,13 +107,22 @@ def infer_spec(
         trainer = TrainerSection(name="none")
         why = "the table brings the model's own output" if "label" in found else "there is no label to train on"
         guesses.append(Guess("trainer", "none", f"{why}, so the model is monitored only"))
+    texts = tuple(column for column, guess in wide.items() if guess.what == "texts")
+    named = {role: guess.value for role, guess in found.items()}
     columns = ColumnsSection(
-        time=found["time"].value,
+        time=named["time"],
         features=features,
+        id=named.get("id"),
+        label=named.get("label"),
+        label_time=named.get("label_time"),
+        prediction=named.get("prediction"),
+        score=named.get("score"),
         categorical=categorical,
         segments=segments,
         protected=protected,
-        **{role: found[role].value for role in ("id", "label", "label_time", "prediction", "score") if role in found},
+        texts=texts,
+        embeddings=tuple(column for column, guess in wide.items() if guess.what == "embeddings"),
+        known_words=tuple(_known_words(facts[column], facts[named["time"]]) for column in texts),
     )
     spec = ModelSpec(
         model=ModelSection(name=name, task=cast("Task", chosen.value)),
@@ -172,8 +187,35 @@ def _task(label: ColumnFacts | None, given: Task | None) -> Guess:
     return guess
 
 
+def _wide(facts: Mapping[str, ColumnFacts], found: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Return the columns that are free text or embeddings, with the reason."""
+    taken = {guess.value for guess in found.values()}
+    wide = {}
+    for item in facts.values():
+        if item.name in taken:
+            continue
+        if (size := embedding_size(item.column)) is not None:
+            wide[item.name] = Guess("embeddings", item.name, f"lists of {size} floats")
+        elif _is_nameless(item) and wordy(convert.texts(item.column, item.name).drop_null().to_pylist()):
+            wide[item.name] = Guess("texts", item.name, "most texts stand once, with three words or more")
+    return wide
+
+
+def _is_nameless(item: ColumnFacts) -> bool:
+    """Whether a column is text of which most values stand once or a few times."""
+    return item.kind == "category" and item.distinct > max(50, 0.3 * len(item.column))
+
+
+def _known_words(text: ColumnFacts, time: ColumnFacts) -> str:
+    """Return the known words of the oldest tenth of the texts: those that come later must not be known before."""
+    rows = len(text.column)
+    order = np.argsort(time.instants().values, kind="stable")[: max(rows // 10, min(rows // 2, _FEWEST_TEXTS))]
+    oldest = text.column.take(pa.array(order[:: max(1, len(order) // _MOST_TEXTS)]))
+    return known_words(convert.texts(oldest, text.name).drop_null().to_pylist())
+
+
 def _features(
-    facts: Mapping[str, ColumnFacts], found: Mapping[str, Guess], task: str, warnings: list[str]
+    facts: Mapping[str, ColumnFacts], found: Mapping[str, Guess], task: str, warnings: list[str], *, optional: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     taken = {guess.value for guess in found.values()}
     time = found["time"].value
@@ -202,7 +244,7 @@ def _features(
                 f"that it is known when the prediction is made, or leave it out with --drop {item.name}"
             )
         features.append(item.name)
-    if not features:
+    if not features and not optional:
         msg = (
             f"no column is left as a feature; {'; '.join(warnings) or 'the table has only role columns'}. Add feature "
             "columns"
@@ -227,7 +269,7 @@ def _reason_against(item: ColumnFacts, time: ColumnFacts, copies: Mapping[str, s
         reason = f"it repeats the {part} of {time.name}, by which a model could only learn dates by heart"
     elif item.kind == "time":
         reason = _reason_against_dates(item, time)
-    elif item.kind == "category" and item.distinct > max(50, 0.3 * rows):
+    elif _is_nameless(item):
         reason = f"it is text with {item.distinct} different values in {rows} rows, like a name or an id"
     elif ordered and bool(np.all(np.diff(item.numbers()) > 0)):
         reason = "it counts the rows"

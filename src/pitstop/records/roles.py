@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pitstop.errors import ColumnValueError
 from pitstop.records import columns as convert
 from pitstop.records.facts import ColumnFacts
+from pitstop.records.measures import wordy
 
 _INTEGER_TIME = re.compile(r"(^|_)(time|timestamp|ts|step|year|period|day|week|epoch|t|tick|round)$", re.IGNORECASE)
 _LABEL_TIME = re.compile(
@@ -90,13 +91,18 @@ def guess_id(table: pa.Table, facts: Mapping[str, ColumnFacts], taken: set[str])
         named = _ID.search(item.name) is not None
         if item.name in taken or item.nulls or item.distinct < len(item.column):
             continue
-        text = item.kind == "category" and (named or len(item.column) >= 20)
+        text = item.kind == "category" and (named or (len(item.column) >= 20 and not _is_prose(item)))
         if not text and not (named and item.kind == "number" and item.whole):
             continue
         if pc.count_distinct(convert.decoded(table.column(item.name))).as_py() == table.num_rows:
             why = "every row has another value" + (", and it is named like an id" if named else "")
             return Guess("id", item.name, why)
     return None
+
+
+def _is_prose(item: ColumnFacts) -> bool:
+    """Whether texts are written to be read: each may be the only one of its kind, and still names nothing."""
+    return wordy(convert.texts(item.column.slice(0, 500), item.name).drop_null().to_pylist())
 
 
 def guess_outputs(facts: Mapping[str, ColumnFacts], taken: set[str]) -> dict[str, Guess]:

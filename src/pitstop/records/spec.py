@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pitstop.errors import SpecError
 from pitstop.records.alarms import AlarmsSection
 from pitstop.records.calendar import Calendar, PeriodUnit, WindowUnit
+from pitstop.records.columns_section import ColumnsSection
 from pitstop.records.elsewhere import ElsewhereSection
 from pitstop.records.identity import artifact_id
 from pitstop.records.release_sections import CanarySection, LimitsSection, RulesSection, ServingSection
@@ -48,6 +49,9 @@ Task = Literal["binary", "multiclass", "regression"]
 _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("columns", "subject", None),
     ("columns", "propensity", None),
+    ("columns", "texts", ()),
+    ("columns", "embeddings", ()),
+    ("columns", "known_words", ()),
     ("costs", "inference_per_row", 0.0),
     ("costs", "review_per_row", 0.0),
     ("costs", "label_per_row", 0.0),
@@ -64,32 +68,6 @@ class ModelSection:
 
     name: str
     task: Task
-
-
-@dataclass(frozen=True)
-class ColumnsSection:
-    """`[columns]`: the role of each column. A column without a role is not used.
-
-    `features` are what the trainer and the drift monitors see; those also named in `categorical` are taken as
-    categories, the others as numbers. `prediction` (a class or a number) and `score` (the probability of the positive
-    class) are the model's own logged output, where the table has it; without a trainer they are needed. `subject` says
-    whom a row is about, so that a person's rows can be erased on request (default: each row's `id`). `propensity` is
-    the chance, from 0 to 1, that the row's label will be revealed, where the decision hides outcomes and some rows are
-    decided the other way at random; models are then compared by it.
-    """
-
-    time: str
-    features: tuple[str, ...]
-    id: str | None = None
-    label: str | None = None
-    label_time: str | None = None
-    prediction: str | None = None
-    score: str | None = None
-    categorical: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    protected: tuple[str, ...] = ()
-    subject: str | None = None
-    propensity: str | None = None
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ def _columns(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         f"categorical = {_texts(columns.categorical)}",
     ]
     lines += [
+        "# Free text, and lists of floats of one length: watched by measures, which are added to the features.",
+        f"texts = {_texts(columns.texts)}",
+        f"embeddings = {_texts(columns.embeddings)}",
+        "# For each text the words that it held at the beginning, as a filter that `pitstop init` writes.",
+        f"known_words = {_texts(columns.known_words)}",
         "# Groups of rows to tell apart; kept with the rows, not monitored by themselves yet.",
         f"segments = {_texts(columns.segments)}",
     ]

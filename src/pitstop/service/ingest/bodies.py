@@ -168,37 +168,40 @@ def _seldon(data: Mapping[str, Any]) -> tuple[Sequence[Any], Sequence[Any]]:
 
 
 def _input(spec: ModelSpec, element: Any, names: Sequence[str], place: int) -> Row:
-    features = spec.columns.features
+    features, wide = spec.columns.inputs, spec.columns.embeddings
     if type(element) is dict and list(element) == ["features"] and "features" not in features:
         element = element["features"]
     if type(element) is dict:
-        return _plain_row({name: value for name, value in element.items() if name in _names(spec)}, place)
+        return _plain_row({name: value for name, value in element.items() if name in _names(spec)}, place, wide)
     values = element if type(element) is list else [element]
     if set(features) <= set(names) and len(values) == len(names):
         known = zip(names, values, strict=True)
-        return _plain_row({name: value for name, value in known if name in _names(spec)}, place)
+        return _plain_row({name: value for name, value in known if name in _names(spec)}, place, wide)
     if len(values) != len(features):
         msg = (
             f"row {place + 1} has {len(values)} values without names, and the model has {len(features)} features; send "
             "the features in the order of the specification, or objects"
         )
         raise ColumnValueError(msg)
-    return _plain_row(dict(zip(features, values, strict=True)), place)
+    return _plain_row(dict(zip(features, values, strict=True)), place, wide)
 
 
 def _named_inputs(spec: ModelSpec, found: _Tensors) -> list[Row]:
-    features = spec.columns.features
-    known = [name for name in found.tensors if name in _names(spec) and found.widths[name] == 1]
+    features = spec.columns.inputs
+    lists = set(spec.columns.embeddings) & set(found.tensors)
+    known = [name for name in found.tensors if name in _names(spec) and (found.widths[name] == 1 or name in lists)]
+
+    def named(n: int) -> Row:
+        values = {name: found.row(name, n) for name in known}
+        return {name: value if name in lists else value[0] for name, value in values.items()}
+
     if set(known) & set(features) or (known and len(known) == len(found.tensors)):
-        return [_plain_row({name: found.row(name, n)[0] for name in known}, n) for n in range(found.rows)]
+        return [_plain_row(named(n), n, tuple(lists)) for n in range(found.rows)]
     wide = [name for name in found.tensors if name not in known]
     if len(wide) != 1:
         msg = f"the inputs are called {', '.join(map(repr, wide[:8]))}; none is a column of the specification"
         raise ColumnValueError(msg)
-    return [
-        _input(spec, found.row(wide[0], n), (), n) | {name: found.row(name, n)[0] for name in known}
-        for n in range(found.rows)
-    ]
+    return [_input(spec, found.row(wide[0], n), (), n) | named(n) for n in range(found.rows)]
 
 
 def _output(spec: ModelSpec, element: Any, names: Sequence[str], place: int) -> Row:
@@ -274,8 +277,10 @@ def _require_outputs(spec: ModelSpec) -> None:
         raise ColumnValueError(msg)
 
 
-def _plain_row(row: Row, place: int) -> Row:
+def _plain_row(row: Row, place: int, lists: Sequence[str] = ()) -> Row:
     for name, value in row.items():
+        if name in lists and type(value) is list and all(_is_number(v) for v in value):
+            continue
         if not isinstance(value, _PLAIN):
             msg = f"row {place + 1}, {name!r}, is {_said(value)}; expected one value"
             raise ColumnValueError(msg)
@@ -294,7 +299,7 @@ def _names(spec: ModelSpec) -> set[str]:
         named.subject,
         named.propensity,
     )
-    lists = (*named.features, *named.segments, *named.protected, *spec.amounts)
+    lists = (*named.inputs, *named.segments, *named.protected, *spec.amounts)
     return {name for name in (*roles, *lists) if name is not None}
 
 

@@ -84,7 +84,7 @@ def json_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> list[dict[s
         if type(row) is not dict:
             msg = f"row {place + 1} is a JSON {type(row).__name__}; expected an object"
             raise UnreadableTableError(msg)
-        cells += len(row)
+        cells += len(row) + sum(len(value) for value in row.values() if type(value) is list)
     _limit(cells, limits.cells, "cells")
     return found
 
@@ -229,7 +229,7 @@ def _checked(table: pa.Table, limits: Limits) -> pa.Table:
         double = next(name for name in table.column_names if table.column_names.count(name) > 1)
         msg = f"two columns are called {double!r}; rename one of them"
         raise ColumnValueError(msg)
-    plain = table
+    plain, cells = table, table.num_rows * table.num_columns
     for field in table.schema:
         kind = field.type
         if pa.types.is_dictionary(kind):
@@ -237,8 +237,11 @@ def _checked(table: pa.Table, limits: Limits) -> pa.Table:
                 _limit(_decoded_bytes(table.column(field.name)), limits.text_bytes, f"bytes in column {field.name!r}")
             kind = kind.value_type
         if not _is_plain(kind):
-            msg = f"column {field.name!r} has the type {kind}; send numbers, booleans, times or text"
+            msg = f"column {field.name!r} has the type {kind}; send numbers, booleans, times, text or lists of numbers"
             raise ColumnValueError(msg)
+        if _is_list(kind):
+            cells += int(pc.sum(pc.list_value_length(table.column(field.name)).cast(pa.int64())).as_py() or 0)
+            _limit(cells, limits.cells, "cells")
     return plain_strings(plain)
 
 
@@ -255,8 +258,15 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _is_list(kind: Any) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
 def _is_plain(kind: Any) -> bool:
     types = pa.types
+    if _is_list(kind):
+        return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
     if types.is_string_view(kind) or _is_text(kind) or types.is_null(kind) or types.is_boolean(kind):
         return True
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_temporal(kind))
