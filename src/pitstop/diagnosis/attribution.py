@@ -56,9 +56,8 @@ def decompose(reference: Cells, window: Cells, moved: tuple[float, float] = (0.0
         return None
     m0, v0 = _means(reference, n0)
     m1, v1 = _means(window, n1)
-    # Rare leaves: fall back to the overall mean, so that one row cannot carry the result.
-    overall = float((np.where(n0 > 0, reference.mean_loss, 0.0) * n0).sum() / n0.sum())
-    m0 = np.where(n0 >= MIN_REFERENCE_ROWS, m0, overall)
+    overall = float((m0 * n0).sum() / n0.sum())
+    m0 = usual_losses(reference)
     q = n1 / n1.sum()
     # Not sum (q - p) m0: over the rare leaves that would miss the reference's own mean, and the parts the change.
     inputs = float((q * m0).sum() - overall) + moved[0]
@@ -83,6 +82,16 @@ def decompose(reference: Cells, window: Cells, moved: tuple[float, float] = (0.0
         relation_se=float(np.sqrt((leaf_se**2).sum() + moved[1] ** 2)),
         leaves=worst,
     )
+
+
+def usual_losses(reference: Cells) -> NDArray[np.float64]:
+    """Return the mean loss of each leaf, float64[64]; of a leaf with fewer than five labelled rows that of all rows.
+
+    So one row cannot carry a result. `reference` has a labelled row.
+    """
+    n = reference.labelled.astype(float)
+    mean, _ = _means(reference, n)
+    return np.where(n >= MIN_REFERENCE_ROWS, mean, float((mean * n).sum() / n.sum()))
 
 
 def _means(cells: Cells, n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any, Self
@@ -10,12 +10,16 @@ from typing import Any, Self
 from pitstop.baseline.baseline import Baseline
 from pitstop.diagnosis.attribution import Decomposition, Suspect, decompose, rank_features
 from pitstop.diagnosis.breaks import SURE, Break
+from pitstop.diagnosis.segments import Condition, Segment
 from pitstop.incidents import Alarm, Incident
 from pitstop.loop.reference import names_of
+from pitstop.loop.surveying import segment_document
+from pitstop.loop.tracing import Look
 from pitstop.monitors.base import WindowCounts
 from pitstop.monitors.drift import distance
 from pitstop.profile import Profile
 from pitstop.records.calendar import Calendar
+from pitstop.report.surveyed import rise
 from pitstop.report.wording import arrow, capitalised, most_telling, phrase
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
@@ -27,15 +31,14 @@ SUSPECTS = 5
 # More rows than this that are missing, unknown or out of range make a column worth a look.
 ODD_SHARE = 0.01
 
-# Looks for faults of the pipeline in columns, over the rows of (first window, last window).
-Trace = Callable[[Sequence[str], tuple[int, int]], tuple[Break, ...]]
-
 
 @dataclass(frozen=True)
 class Cause:
     """Why an incident happened, as far as it is known: a sentence, and the numbers behind it.
 
     `breaks` are faults of the pipeline, the most certain first; with one of them a retrain is the wrong answer.
+    `segments` are where the error rose most, the greatest excess first; () where no alarm is about the error, or no
+    segment was confirmed on the newer rows.
     """
 
     sentence: str
@@ -44,6 +47,7 @@ class Cause:
     before: Profile
     after: Profile
     breaks: tuple[Break, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], before: Profile, after: Profile) -> Self:
@@ -55,7 +59,8 @@ class Cause:
         breaks = tuple(
             Break(**{name: item[name] for name in Break.__dataclass_fields__}) for item in content.get("breaks", ())
         )
-        return cls(content["sentence"], suspects, decomposition, before, after, breaks)
+        segments = tuple(_segment(item) for item in content.get("segments", ()))
+        return cls(content["sentence"], suspects, decomposition, before, after, breaks, segments)
 
     def to_json(self) -> dict[str, Any]:
         """Return the cause without the profiles."""
@@ -67,7 +72,16 @@ class Cause:
             "yx_share": split.yx_share if split else None,
             "split": asdict(split) if split else None,
             "breaks": [{**asdict(item), "way_out": item.way_out} for item in self.breaks],
+            "segments": [segment_document(item) for item in self.segments],
         }
+
+
+def _segment(document: Mapping[str, Any]) -> Segment:
+    """Return the segment that `segment_document` described."""
+    conditions = tuple(Condition(**item) for item in document["conditions"])
+    return Segment(
+        conditions, **{name: document[name] for name in Segment.__dataclass_fields__ if name != "conditions"}
+    )
 
 
 def diagnose(
@@ -76,11 +90,11 @@ def diagnose(
     baseline: Baseline,
     recent: Sequence[WindowCounts],
     calendar: Calendar,
-    trace: Trace | None = None,
+    look: Look | None = None,
 ) -> Cause:
     """Explain an incident from the windows since its onset (the last `SPAN` of them at most).
 
-    `trace` looks for faults in the columns that it is given, among the rows of (first window, last window).
+    `look` finds what only rows can tell: faults of the pipeline, and where the error rose.
     """
     end = recent[-1].window if recent else incident.opened
     first = max(incident.since, end - SPAN)
@@ -99,11 +113,14 @@ def diagnose(
     split = decompose(baseline.cells, cells, _moved(baseline, [item for item in recent if item.window in found]))
     mine = [alarms[name] for name in incident.alarms]
     breaks: tuple[Break, ...] = ()
-    if trace is not None and {alarm.kind for alarm in mine} != {"volume"}:
+    kinds = {alarm.kind for alarm in mine}
+    if look is not None and kinds != {"volume"}:
         noticed = [alarm.column for alarm in mine if alarm.column]
-        breaks = trace([*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)], (first, end))
-    sentence = _sentence(mine, suspects, split, baseline, calendar, breaks)
-    return Cause(sentence, suspects, split, baseline.profile, after, breaks)
+        moved = [*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)]
+        breaks = look.breaks(moved, (first, end))
+    segments = look.risen((first, end)) if look is not None and "error" in kinds else ()
+    sentence = _sentence(mine, suspects, split, baseline, calendar, breaks, segments)
+    return Cause(sentence, suspects, split, baseline.profile, after, breaks, segments)
 
 
 def _moved(baseline: Baseline, cohorts: Sequence[WindowCounts]) -> tuple[float, float]:
@@ -140,6 +157,7 @@ def _sentence(
     baseline: Baseline,
     calendar: Calendar,
     breaks: Sequence[Break] = (),
+    segments: Sequence[Segment] = (),
 ) -> str:
     """Return what happened, how large and why, the most telling alarm first. When it began stands in the incident."""
     unit = calendar.window if isinstance(calendar.window, str) else "window"
@@ -155,6 +173,7 @@ def _sentence(
         # What the labels say is left out: it is the fault that they show.
         return " ".join(parts)
     parts += _why(alarms, suspects, split, baseline, unit)
+    parts += [f"It rose most where {rise(segment_document(item), baseline.layout.task)}." for item in segments[:1]]
     return " ".join(parts)
 
 

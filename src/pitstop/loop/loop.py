@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from pitstop.loop.orders import Order
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
 from pitstop.loop.rowlog import RowLog
 from pitstop.loop.surveying import survey
-from pitstop.loop.tracing import trace
+from pitstop.loop.tracing import Look
 from pitstop.loop.watch import Watch
 from pitstop.monitors import MONITORS
 from pitstop.monitors.base import Signal, WindowCounts
@@ -382,7 +381,7 @@ class Loop:
         for incident in self.incidents:
             if incident.id not in touched:
                 continue
-            look = partial(trace, self.spec, self.log, baseline)
+            look = Look(self.spec, self.log, baseline)
             cause = diagnose(incident, self.alarms, baseline, self.recent, self.calendar, look)
             self.causes[incident.id] = cause
             content = cause.to_json()

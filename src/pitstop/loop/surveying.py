@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import Baseline, cell_codes
+from pitstop.diagnosis.attribution import usual_losses
 from pitstop.diagnosis.domain import Domain, domain_drift
 from pitstop.diagnosis.segments import Cells, Segment, worst_segments
 from pitstop.errors import StoreError
@@ -73,6 +74,32 @@ def segments_of(spec: ModelSpec, log: RowLog, baseline: Baseline, last: int) -> 
         return ()
     said = log.served_class.values[rows]
     return worst_segments(_cells(spec, log, baseline, rows), row_errors(spec, said, log.labels[rows]))
+
+
+def risen_segments(spec: ModelSpec, log: RowLog, baseline: Baseline, windows: tuple[int, int]) -> tuple[Segment, ...]:
+    """Return the segments whose error rose most above the reference's, of the cohorts that have come of age.
+
+    `windows`: the first one whose predictions count, and the last one whose labels are known. A row counts as in the
+    cells that a drop is split by, with its error less the reference's mean in its leaf: a kind of rows that was always
+    hard has not risen. `mean` and `others` are such differences.
+    """
+    calendar = spec.calendar
+    first, last = windows
+    age = baseline.ages[len(baseline.ages) // 2] if baseline.ages else 0
+    rows = log.predicted_between(calendar.window_start(first), calendar.window_start(max(first, last - age + 1)))
+    rows = _spread(rows[_judged(log, rows, calendar.window_start(last + 1))], MOST_ROWS)
+    if not len(rows) or not baseline.cells.labelled.any():
+        return ()
+    usual = usual_losses(baseline.cells)[log.leaf.values[rows]]
+    errors = row_errors(spec, log.judged.values[rows], log.labels[rows])
+    return worst_segments(_cells(spec, log, baseline, rows), errors - usual)
+
+
+def _judged(log: RowLog, rows: Ints, end: int) -> NDArray[np.bool_]:
+    """Return which rows have a label that was known before an instant, and a decision to compare it with."""
+    said = log.judged.values[rows]
+    given = ~np.isnan(said) if said.dtype != object else said != None  # noqa: E711 - elementwise on an object array
+    return np.asarray(given & (log.label_at[rows] < end), dtype=np.bool_)
 
 
 def domain_of(spec: ModelSpec, log: RowLog, baseline: Baseline, windows: tuple[int, int]) -> Domain | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,9 @@ from pitstop.checks.breaks import breaks_in, time_shifts
 from pitstop.checks.comparison import ALPHA
 from pitstop.checks.pairs import FEWEST_ROWS, Pair
 from pitstop.diagnosis.breaks import Break, ranked
+from pitstop.diagnosis.segments import Segment
 from pitstop.loop.rowlog import RowLog
+from pitstop.loop.surveying import risen_segments
 from pitstop.records.facts import facts_of
 from pitstop.records.spec import ModelSpec
 
@@ -28,6 +31,23 @@ _KINDS = 4
 _LOST = frozenset({"new_nulls", "all_null", "stuck_value"})
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The rows behind an incident, where counts cannot tell."""
+
+    spec: ModelSpec
+    log: RowLog
+    baseline: Baseline
+
+    def breaks(self, columns: Iterable[str], windows: tuple[int, int]) -> tuple[Break, ...]:
+        """Return faults of the pipeline among the rows of (first window, last window); see `trace`."""
+        return trace(self.spec, self.log, self.baseline, columns, windows)
+
+    def risen(self, windows: tuple[int, int]) -> tuple[Segment, ...]:
+        """Return where the error rose most since the first window; see `risen_segments`."""
+        return risen_segments(self.spec, self.log, self.baseline, windows)
 
 
 def trace(

@@ -16,6 +16,15 @@ def segment_lines(content: Mapping[str, Any], task: str) -> tuple[str, ...]:
     return tuple(_segment(item, task) for item in content.get("segments", ()))
 
 
+def rise(item: Mapping[str, Any], task: str) -> str:
+    """Return a clause for a segment of an incident, whose `mean` and `others` are what the error rose by."""
+    if task == "regression":
+        by, elsewhere = f"{item['mean']:.3g}", f"{item['others']:+.3g}"
+    else:
+        by, elsewhere = f"{100 * item['mean']:.1f} points", f"{100 * item['others']:+.1f}"
+    return f"{item['text']}: by {by}, elsewhere {elsewhere} ({formats.percent(item['share'])} of the rows)"
+
+
 def domain_line(content: Mapping[str, Any]) -> str:
     """Return a sentence on all features together of an `estimate` record; empty where rows were too few."""
     domain = content.get("domain")

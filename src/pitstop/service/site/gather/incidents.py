@@ -16,6 +16,7 @@ from pitstop.profile import Layout, Profile
 from pitstop.records.calendar import DAY
 from pitstop.records.spec import ModelSpec
 from pitstop.replays.distributions import drawn_cells
+from pitstop.report.surveyed import rise
 from pitstop.report.wording import amount, arrow, capitalised, most_telling, phrase
 from pitstop.service.site.gather.handled import SAID, Handled, handled
 from pitstop.service.site.gather.served import ServedRows
@@ -117,6 +118,7 @@ def _told(
         "suspects": [] if volume_only else list(cause["suspects"]),
         "split": None if volume_only or split is None else {**split, **{k: cause[k] for k in ("x_share", "yx_share")}},
         "breaks": [dict(item) for item in cause.get("breaks", ())],
+        "risen": [capitalised(rise(item, past.spec.model.task)) for item in cause.get("segments", ())],
         "pairs": [] if volume_only else pairs,
         "alarm_rows": [
             {
