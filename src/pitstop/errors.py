@@ -63,6 +63,10 @@ class TrainerCrashedError(TrainingError):
     """The trainer's process ended by itself with a failure or was killed."""
 
 
+class RecipeError(SpecError):
+    """A recipe asks for what its trainer or task cannot do, or for a package that is not installed."""
+
+
 class TrainerLimitError(TrainingError):
     """The trainer's process was stopped because it passed its limit of time, memory, disk or output."""
 

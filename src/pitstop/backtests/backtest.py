@@ -97,6 +97,7 @@ def backtest(
         base=Path(base),
         workers=plan.workers or _cores(),
         progress=progress,
+        lag=plan.lag,
     )
     views = views_of(candidates, fitted)
     setting = Setting(first, plan.lag, spec.costs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -46,6 +47,21 @@ class KeptFiles:
         """Keep a model. Raises `StoreError` where it cannot be written."""
         if self.folder is not None:
             self._write(self._model_path(key), hashlib.sha256(model.content).digest() + model.content)
+
+    def note(self, key: str) -> dict[str, Any] | None:
+        """Return what was noted of a kept model, or None."""
+        if self.folder is None:
+            return None
+        try:
+            found = json.loads(self._model_path(key).with_suffix(".json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def keep_note(self, key: str, note: Mapping[str, Any]) -> None:
+        """Keep a note of a model. Raises `StoreError` where it cannot be written."""
+        if self.folder is not None:
+            self._write(self._model_path(key).with_suffix(".json"), json.dumps(note).encode())
 
     def predictions(self, key: str) -> dict[str, NDArray[Any]]:
         """Return the kept predictions of a model by the digest of the rows that they are for."""

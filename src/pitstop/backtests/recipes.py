@@ -2,7 +2,7 @@
 
 `all`; `last_K`: labels that arrived in the last K periods; `decay_H`: all, each weighing half as much for every H
 periods since its label arrived; `similar_K`: the K periods of prediction whose mean inputs lie nearest to those of the
-newest complete one, and that one.
+newest complete one, and that one. Each may have the options of a recipe (`retraining.recipes`): `+warm`, `+clean_P`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pitstop.backtests.past import Past
 from pitstop.errors import UnknownNameError
-from pitstop.retraining.recipes import parse_recipe
+from pitstop.retraining.recipes import FORMS, options_of, parse_recipe
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,12 +37,15 @@ class TrainingRows:
 def training_rows(recipe: str, past: Past, period: int) -> TrainingRows:
     """Return what the candidate of a period is trained on: only rows whose label was known when it began.
 
+    Labels that look wrong are among them: the fit finds them.
+
     Raises `UnknownNameError` for a recipe that is not known.
     """
     as_of = past.start(period)
-    found = _NUMBERED.fullmatch(recipe)
+    base = options_of(recipe).base
+    found = _NUMBERED.fullmatch(base)
     if found is None:
-        mask = parse_recipe(recipe).mask(past.at, past.label_at, past.spec.calendar, as_of)
+        mask = parse_recipe(base).mask(past.at, past.label_at, past.spec.calendar, as_of)
         return TrainingRows(np.flatnonzero(mask & past.usable))
     known = np.flatnonzero((past.label_at < as_of) & past.usable)
     number = int(found[2])
@@ -57,11 +60,13 @@ def training_rows(recipe: str, past: Past, period: int) -> TrainingRows:
 
 def check_recipe(recipe: str) -> str:
     """Return the name of a recipe that exists; raise `UnknownNameError` naming the forms for another."""
-    if _NUMBERED.fullmatch(recipe) is None:
+    if _NUMBERED.fullmatch(options_of(recipe).base) is None:
         try:
             parse_recipe(recipe)
         except UnknownNameError as error:
-            msg = f"no recipe is called {recipe!r}; known: all, last_K, decay_H, similar_K, for instance last_6"
+            msg = (
+                f"no recipe is called {recipe!r}; known: all, last_K, decay_H, similar_K, for instance last_6. {FORMS}"
+            )
             raise UnknownNameError(msg) from error
     return recipe
 

@@ -124,6 +124,11 @@ def conclude(judged: Judged, policies: tuple[Policy, ...]) -> BacktestResult:
         },
         "loss_matrix": {view.name: _cells(view) for view in judged.views},
         "chosen_recipes": {view.name: list(view.recipe) for view in judged.views},
+        "candidates": {
+            recipe: {judged.past.name(period): dict(note) for period, note in sorted(notes.items()) if note}
+            for recipe, notes in judged.candidates.notes.items()
+            if any(notes.values())
+        },
     }
     return BacktestResult(document, _story(judged, document, own, bills, hindsight, advice))
 
@@ -296,6 +301,7 @@ def _notes(judged: Judged, own: View) -> tuple[str, ...]:
         f"Candidates: {candidates.fitted} fitted now, {candidates.kept} kept from before.",
         *(f"No candidate: {failure}" for failure in candidates.failures),
     ]
+    notes += [_told(recipe, tuple(found.values())) for recipe, found in candidates.notes.items() if any(found.values())]
     if own.error is not None:
         notes.append(
             f"Candidates were fitted every {judged.fit_every} periods; the losses between are interpolated by age. On "
@@ -309,3 +315,19 @@ def _notes(judged: Judged, own: View) -> tuple[str, ...]:
     if out:
         notes.append(f"Left out of training: {'; '.join(out)}.")
     return tuple(notes)
+
+
+def _told(recipe: str, notes: tuple[Mapping[str, Any], ...]) -> str:
+    """Return what the options of a recipe came to, in one sentence."""
+    parts = []
+    labels = [note["labels"] for note in notes if "labels" in note]
+    if labels:
+        out, rows = sum(sum(item["left_out"].values()) for item in labels), sum(item["rows"] for item in labels)
+        parts.append(
+            f"{out:,} of {rows:,} labels looked wrong and were left out of {len(labels)} fits (at most "
+            f"{labels[0]['most']}% of each class)"
+        )
+    started = sum("start" in note for note in notes)
+    if started:
+        parts.append(f"{started} of {len(notes)} fits started from the model before")
+    return f"Recipe {recipe}: {'; '.join(parts)}."

@@ -23,7 +23,7 @@ def backtest(
     ),
     trainer: Annotated[str, typer.Option(help="Another registered trainer than the specification's.")] = "",
     recipe: Annotated[
-        list[str] | None, typer.Option(help="all, last_K, decay_H or similar_K; repeat it for several.")
+        list[str] | None, typer.Option(help="all, last_K, decay_H or similar_K, then +warm, +clean_P; repeatable.")
     ] = None,
     incumbent: Annotated[str, typer.Option(help="What you do today; kept unless a saving is clear.")] = "",
     lag: Annotated[int, typer.Option(help="Periods from a decision until the model serves.")] = 0,

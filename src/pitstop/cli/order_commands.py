@@ -36,7 +36,9 @@ def retrain(
     home: Place,
     by: By = "",
     reason: Reason,
-    recipe: Annotated[str, typer.Option(help="Which history: all, or last_K periods (default: the policy's).")] = "",
+    recipe: Annotated[
+        str, typer.Option(help="Which history: all or last_K, and options (default: the policy's).")
+    ] = "",
     spec: Spec = None,
     as_json: Json = False,
 ) -> None:

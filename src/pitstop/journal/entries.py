@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "quarantine": "rows from a broken pipeline that no model is trained on, and since when",
         "decision": "what the retraining policy decided, with what it weighed",
         "challenger": "a model that is trained, with its recipe and the digest of its training rows",
+        "screening": "labels that looked wrong and were left out of a fit, how many and why",
         "training": "another system is asked to train a model, on which rows",
         "delivery": "what another system brought of a training, and whose key it came with",
         "registered-model": "a version in a registry that serves from an instant on, and was made elsewhere",

@@ -153,7 +153,9 @@ class Books:
         """Book the price of each fit among what was kept."""
         price = self.valuations.at(window).costs.fit_per_row
         return [
-            keep_transaction(self._charged(at, window, "fit", price * item.content["rows"], item.id))
+            keep_transaction(
+                self._charged(at, window, "fit", price * item.content.get("paid_rows", item.content["rows"]), item.id)
+            )
             for item in kept
             if item.kind == "challenger"
         ]

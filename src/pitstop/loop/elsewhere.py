@@ -24,6 +24,7 @@ from pitstop.loop.models import Predictions
 from pitstop.loop.orders import Order, OrderedUpkeep
 from pitstop.records.identity import artifact_id
 from pitstop.retraining.comparison import Comparison, PairedTest
+from pitstop.retraining.recipes import Options, options_of
 from pitstop.retraining.trainer import Challenger, CommandTrainer, Model
 
 Ints = NDArray[np.int64]
@@ -76,6 +77,13 @@ class ElsewhereUpkeep(OrderedUpkeep):
         """
         if self.models is None:
             msg = "this model is only watched: there is no label, or no trainer whose program could run what is brought"
+            raise ReleaseError(msg)
+        recipe = order.recipe or self.spec.policy.recipe
+        if options_of(recipe) != Options(recipe):
+            msg = (
+                f"the recipe {recipe!r} has options, and what another system does with the rows is its own affair; "
+                f"order it with {options_of(recipe).base!r}"
+            )
             raise ReleaseError(msg)
         since = max(self.candidates[self.champion].at, self.calendar.period_start(self.calendar.period_at(as_of) - 1))
         usable = self._training_rows(as_of, order.recipe)

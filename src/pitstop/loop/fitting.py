@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from pitstop.diagnosis.breaks import Break as Fault
 from pitstop.errors import EmptyTableError, TrainingError
 from pitstop.incidents import Alarm, Incident
-from pitstop.loop.kept import Kept, keep_failure
+from pitstop.loop.kept import Kept, keep_failure, keep_screening
 from pitstop.loop.models import Models, Predictions
 from pitstop.loop.quarantine import Break, breaks_of, faults_of, keep_quarantine
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
-from pitstop.retraining.trainer import Challenger, Recipe, parse_recipe, trainer_of
+from pitstop.retraining.fits import MOST_STARTS, check_options
+from pitstop.retraining.label_issues import Screened
+from pitstop.retraining.trainer import Challenger, Recipe, Start, parse_recipe, trainer_of
 
 Ints = NDArray[np.int64]
 
@@ -40,6 +42,11 @@ class Fitting:
         self.fit_at: dict[int, int] = {}
         self.breaks: tuple[Break, ...] = ()
         self.faults: tuple[Break, ...] = ()
+        # What was left out of the fits of candidates, and whether there is a record of it yet.
+        self.screened: dict[str, Screened] = {}
+        self.reported: set[str] = set()
+        if models is not None:
+            check_options(spec.policy.recipe, spec)
 
     def require_labels(self, as_of: int) -> None:
         """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""
@@ -86,9 +93,14 @@ class Fitting:
         assert self.models is not None  # noqa: S101 - callers have looked; for the type checker
         rows = self._training_rows(as_of, recipe)
         self.candidates[number] = self._challenge(as_of, chain, len(rows), recipe)
-        self._note_fit(number, len(rows), as_of)
-        self.models.ask(self.candidates[number], self.log.features(rows, label=True))
+        self._note_fit(number, len(rows) * self.candidates[number].recipe.options.passes, as_of)
+        self._have_fitted(self.candidates[number], rows)
         return self._challenger(self.candidates[number])
+
+    def _have_fitted(self, challenger: Challenger, rows: Ints) -> None:
+        assert self.models is not None  # noqa: S101 - as above
+        windows = self.calendar.window_of(self.log.at[rows])
+        self.models.ask(challenger, self.log.features(rows, label=True), windows)
 
     def _note_fit(self, number: int, rows: int, at: int) -> None:
         """Remember what the fit of a period took, and when; a fit that failed stays."""
@@ -103,7 +115,31 @@ class Fitting:
             trainer=trainer_of(self.spec.trainer),
             section=self.spec.trainer,
             caused_by=(self.spec.id,),
+            start=self._start(as_of, self._recipe(recipe)),
         )
+
+    def _start(self, as_of: int, recipe: Recipe) -> Start | None:
+        """Return what a warm fit starts from: the newest model of its recipe. None where the fit is one of its own.
+
+        That is so without such a model, after `MOST_STARTS` of them, and after a fit that failed: it may have been
+        refused because of the model that it started from.
+        """
+        if not recipe.options.warm:
+            return None
+        trainer = trainer_of(self.spec.trainer)
+        made = (trainer.name, trainer.version)
+        before = [
+            item
+            for item in self.candidates.values()
+            if item.at < as_of and item.recipe.name == recipe.name and item.id in self.digests
+            if (item.trainer, item.trainer_version) == made
+        ]
+        newest = max(before, key=lambda item: item.at, default=None)
+        failed = max((at for number, at in self.fit_at.items() if number not in self.candidates), default=None)
+        if newest is None or (failed is not None and failed > newest.at):
+            return None
+        number = newest.start.number + 1 if newest.start else 1
+        return Start(newest.id, self.digests[newest.id], number) if number <= MOST_STARTS else None
 
     def _challenger(self, challenger: Challenger) -> Kept:
         return Kept("challenger", challenger.id, challenger.at, challenger.caused_by, challenger.to_json())
@@ -139,6 +175,25 @@ class Fitting:
         assert self.models is not None  # noqa: S101 - as above
         candidate = self.candidates[number]
         self.digests[candidate.id] = self.models.model(candidate.id).digest
+        screened = self.models.screened(candidate.id)
+        if screened is not None:
+            self.screened[candidate.id] = screened
+
+    def _report(self, as_of: int, kept: list[Kept]) -> None:
+        """Record once what was left out of each fit that is over."""
+        for item in self.candidates.values():
+            if item.id in self.screened and item.id not in self.reported:
+                self.reported.add(item.id)
+                kept.append(keep_screening(item, as_of, self.screened[item.id]))
+
+    def _how_fitted(self, item: Challenger) -> str:
+        """Return what a recipe's options came to, in words that go on a sentence; "" without any."""
+        found, words = self.screened.get(item.id), ""
+        if found is not None:
+            words = f"; {found.total:,} of {found.rows:,} labels looked wrong and were left out of its fit"
+        if item.start is not None:
+            words += f"; its fit started from an earlier model ({item.start.digest[:12]})"
+        return words
 
     def wait(self) -> None:
         """Wait for fits that still run and keep those that end well: none may be asked for again on other labels."""
@@ -156,3 +211,4 @@ class Fitting:
                 self._finish(number)
             except TrainingError as error:
                 kept.append(keep_failure(self.candidates.pop(number), as_of, error))
+        self._report(as_of, kept)

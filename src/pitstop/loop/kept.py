@@ -9,6 +9,7 @@ from typing import Any
 from pitstop.errors import TrainingError
 from pitstop.incidents import Alarm, Incident
 from pitstop.records.identity import artifact_id
+from pitstop.retraining.label_issues import Screened
 from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.base import Decision
 from pitstop.value.ledger import Transaction
@@ -46,6 +47,13 @@ def keep_failure(challenger: Challenger, at: int, error: TrainingError, *, scori
     # Text of a crash may hold paths and addresses: the id digests only what failed and when.
     what = {"challenger": challenger.id, **({"scored": at} if scoring else {})}
     return Kept("failure", artifact_id("failure", what), at, (challenger.id,), content)
+
+
+def keep_screening(challenger: Challenger, at: int, screened: Screened) -> Kept:
+    """Return the artifact of the labels that were left out of a challenger's fit."""
+    # Which ones they are hangs on float noise of models, as a model's digest does: the id says only whose they are.
+    name = artifact_id("screening", {"challenger": challenger.id})
+    return Kept("screening", name, at, (challenger.id,), {"challenger": challenger.id, **screened.to_json()})
 
 
 def keep_growth(incident: Incident, at: int, window: int, cause: Mapping[str, Any]) -> Kept:

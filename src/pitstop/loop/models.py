@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 
 from pitstop.errors import TrainingError
 from pitstop.records.spec import ModelSpec
+from pitstop.retraining.fits import Fit, fit
+from pitstop.retraining.label_issues import Screened
 from pitstop.retraining.limits import Limits
+from pitstop.retraining.recipes import Options
 from pitstop.retraining.sandbox import Session
 from pitstop.retraining.trainer import Challenger, Model, TrainingRequest, trainer_of
 
@@ -70,7 +73,8 @@ class Models:
         self._fitting = Session(argv, limits, forks=trainer.forks)
         self._scoring = Session(argv, limits, self._fitting.isolation)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fit")
-        self._pending: dict[str, Future[Model]] = {}
+        self._pending: dict[str, Future[Fit]] = {}
+        self._screened: dict[str, Screened] = {}
         self._fitted: dict[str, Model] = {}
         self._digests: dict[str, str] = {}
         self._classes: tuple[str, ...] = ()
@@ -103,10 +107,22 @@ class Models:
         self._classes = classes
         self._digests.update(digests)
 
-    def ask(self, challenger: Challenger, rows: pa.Table) -> None:
-        """Have a challenger fitted on `rows` in the background; asking again for the same one does nothing."""
-        if challenger.id not in self._pending and challenger.id not in self._fitted:
-            self._pending[challenger.id] = self._worker.submit(self._fitting.train, self._request, rows)
+    def ask(self, challenger: Challenger, rows: pa.Table, windows: NDArray[np.int64] | None = None) -> None:
+        """Have a challenger fitted on `rows` in the background; asking again for the same one does nothing.
+
+        With the `windows` of the rows' predictions the fit is made as the recipe asks for it, else on the rows as they
+        are.
+        """
+        if challenger.id in self._pending or challenger.id in self._fitted:
+            return
+        options = Options("") if windows is None else challenger.recipe.options
+        start = self.model(challenger.start.challenger) if challenger.start is not None else None
+        of = np.zeros(rows.num_rows, dtype=np.int64) if windows is None else windows
+        self._pending[challenger.id] = self._worker.submit(fit, self._fitting, self._request, rows, options, of, start)
+
+    def screened(self, challenger_id: str) -> Screened | None:
+        """Return what was left out of a fit that is over, None where nothing was looked for."""
+        return self._screened.get(challenger_id)
 
     def wait(self) -> None:
         """Wait until no fit is running; how they ended is said where the model is asked for."""
@@ -120,7 +136,10 @@ class Models:
     def model(self, challenger_id: str) -> Model:
         """Return a challenger's model: wait for its fit, or read it from the store. Raises `TrainingError`."""
         if challenger_id in self._pending:
-            self._fitted[challenger_id] = self._pending.pop(challenger_id).result()
+            found = self._pending.pop(challenger_id).result()
+            self._fitted[challenger_id] = found.model
+            if found.screened is not None:
+                self._screened[challenger_id] = found.screened
             self._digests[challenger_id] = self._fitted[challenger_id].digest
         if challenger_id not in self._fitted:
             if challenger_id not in self._digests:

@@ -17,6 +17,7 @@ from pitstop.loop.kept import Kept, keep_failure
 from pitstop.loop.upkeep import Upkeep
 from pitstop.records.identity import artifact_id
 from pitstop.releases import Release
+from pitstop.retraining.fits import check_options
 
 Action = Literal["retrain", "release", "rollback", "retire"]
 
@@ -110,6 +111,8 @@ class OrderedUpkeep(Upkeep):
                 f"challenger; {way}wait for the next period"
             )
             raise ReleaseError(msg)
+        if order.recipe:
+            check_options(order.recipe, self.spec)
         if not len(self._training_rows(as_of, order.recipe)):
             msg = (
                 f"the recipe {order.recipe or self.spec.policy.recipe!r} finds no labelled row before "
@@ -125,6 +128,7 @@ class OrderedUpkeep(Upkeep):
             if before is not None:
                 self.candidates[now] = before
             return
+        self._report(as_of, kept)
         self._make_way(as_of, (ordered,), kept)
         self._shadow(now, as_of, (ordered,), f"asked for by {order.by.strip()}: {order.reason.strip()}")
 

@@ -77,6 +77,7 @@ class Releasing(Fitting):
     def _shadow(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
         """Let a candidate score beside the champion, and start the test that would make it the champion."""
         item, now = self.candidates[number], self.calendar.period_at(as_of) - self.first_period
+        why += self._how_fitted(item)
         self.timeline = self.timeline.shadow(as_of, item.id, item.rows, (*caused_by, item.id), why)
         test, segments = PairedTest(self.spec.policy.alpha, LEAST_BOUND), self._open_segments(as_of)
         self.duels = (*self.duels, Duel("shadow", number, now, test, segments=segments))
@@ -210,6 +211,7 @@ class Releasing(Fitting):
     def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
         """Make a candidate the champion and arm the test that would bring the old one back."""
         candidate = self.candidates[number]
+        why += self._how_fitted(candidate)
         self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)
         now = self.calendar.period_at(as_of) - self.first_period
         self.duels = (Duel("rollback", self.champion, now, PairedTest(self.spec.policy.alpha, LEAST_BOUND)),)

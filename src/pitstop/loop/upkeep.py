@@ -30,6 +30,7 @@ from pitstop.loop.selection import hidden_by_decision
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
+from pitstop.retraining.label_issues import Screened
 from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.trainer import Challenger
@@ -74,9 +75,11 @@ class Upkeep(Contesting):
         self._cross_fit(as_of, chain)
         first = self.candidates[0]
         self._finish(0)
-        why = f"the first model, fitted on the {first.rows:,} labels known"
+        why = f"the first model, fitted on the {first.rows:,} labels known{self._how_fitted(first)}"
         self.timeline = self.timeline.promote(as_of, first.id, first.rows, (first.id,), why)
-        return Change((self._challenger(first), *self._releases(0)), released=True)
+        kept = [self._challenger(first)]
+        self._report(as_of, kept)
+        return Change((*kept, *self._releases(0)), released=True)
 
     # A new period.
 
@@ -93,7 +96,7 @@ class Upkeep(Contesting):
         due = now % self.spec.policy.fit_every == 0 or decision.action == "retrain"
         # A recipe that looks back a few periods finds nothing where no label came for as long.
         rows = len(self._training_rows(as_of)) if due else 0
-        price = self.spec.costs.fit_per_row * rows
+        price = self.spec.costs.fit_per_row * rows * self._recipe().options.passes
         possible = rows > 0 and not self._restraint.over_budget(self._spent(as_of), price)
         # A person may have asked for one at this very instant.
         ordered = now in self.candidates
@@ -171,7 +174,8 @@ class Upkeep(Contesting):
     def _decide(self, now: int, as_of: int, caused_by: tuple[str, ...]) -> Decision:
         policy = POLICIES.get(self.spec.policy.name if self.models is not None else "debt")
         rows = len(np.flatnonzero(self.log.label_at < as_of))
-        costs = Costs(self.spec.costs.release, self.spec.costs.fit_per_row * rows)
+        paid = rows * self._recipe().options.passes
+        costs = Costs(self.spec.costs.release, self.spec.costs.fit_per_row * paid)
         history = History(
             matrix=self.matrix,
             served=self.champion,
@@ -254,6 +258,7 @@ class Upkeep(Contesting):
         except TrainingError as error:
             kept.append(keep_failure(self.candidates.pop(now), as_of, error))
             return Change(tuple(kept))
+        self._report(as_of, kept)
         candidate, champion = self.candidates[now], self.candidates[self.champion]
         self._make_way(as_of, (decision.id,), kept)
         test = self.recipe_test
@@ -306,6 +311,8 @@ class Upkeep(Contesting):
             "recipe_until": self.recipe_until,
             "recipe_outcome": None if self.recipe_outcome is None else self.recipe_outcome.to_state(),
             "breaks": [item.to_state() for item in self.breaks],
+            "screened": {name: found.to_json() for name, found in self.screened.items()},
+            "reported": sorted(self.reported),
             "held": None if self.held is None else self.held.to_state(),
         }
 
@@ -331,6 +338,8 @@ class Upkeep(Contesting):
         self.recipe_outcome = None if outcome is None else OutcomeModel.from_state(outcome)
         self.duels = tuple(Duel.from_state(item) for item in state["duels"])
         self.breaks = tuple(Break.from_state(item) for item in state.get("breaks", ()))
+        self.screened = {name: Screened.from_json(found) for name, found in state.get("screened", {}).items()}
+        self.reported = set(state.get("reported", ()))
         self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return
@@ -338,4 +347,4 @@ class Upkeep(Contesting):
         for item in self.candidates.values():
             if item.id not in self.digests:
                 rows = np.flatnonzero(item.recipe.mask(self.log.at, self.log.label_at, self.calendar, item.at))
-                self.models.ask(item, self.log.features(rows, label=True))
+                self._have_fitted(item, rows)

@@ -33,12 +33,22 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be learnt: task, number of classes (0 for regression), which columns are categories, a seed."""
+    """What is to be learnt: task, number of classes (0 for regression), which columns are categories, a seed.
+
+    `start` is the library's model that the fit goes on from, or None.
+    """
 
     task: str
     classes: int
     categorical: NDArray[np.bool_]
     seed: int
+    start: Any = None
+
+    @property
+    def rounds(self) -> int:
+        """The rounds of boosting."""
+        rounds = program.rounds_for(self.classes, _ROUNDS)
+        return rounds if self.start is None else max(1, rounds // program.WARM_SHARE)
 
 
 class Library(Protocol):
@@ -90,7 +100,7 @@ class XGBoost:
         if problem.task == "multiclass":
             options["num_class"] = problem.classes
         rows = self._matrix(problem, matrix, targets, weights)
-        return self._library.train(options, rows, num_boost_round=program.rounds_for(problem.classes, _ROUNDS))
+        return self._library.train(options, rows, num_boost_round=problem.rounds, xgb_model=problem.start)
 
     def to_bytes(self, model: Any) -> bytes:
         """Return UBJSON."""
@@ -131,7 +141,7 @@ class LightGBM:
         rows = self._library.Dataset(
             matrix, targets, weight=weights, categorical_feature=places or "auto", params={"verbosity": -1}
         )
-        return self._library.train(options, rows, num_boost_round=program.rounds_for(problem.classes, _ROUNDS))
+        return self._library.train(options, rows, num_boost_round=problem.rounds, init_model=problem.start)
 
     def to_bytes(self, model: Any) -> bytes:
         """Return LightGBM's text."""
@@ -160,9 +170,9 @@ class Fitted:
     positive: str
     model: Any
 
-    def problem(self, seed: int = 0) -> Problem:
+    def problem(self, seed: int = 0, start: Any = None) -> Problem:
         """Return what it was fitted to."""
-        return Problem(self.task, len(self.classes), self.encoding.categorical, seed)
+        return Problem(self.task, len(self.classes), self.encoding.categorical, seed, start)
 
     def to_bytes(self, library: Library) -> bytes:
         """Return the model file; the same model gives the same bytes."""
@@ -196,10 +206,17 @@ def train(library: Library, request: dict[str, Any]) -> int:
     """Fit what a train request asks for, write its model file, and return the number of rows used."""
     table, weights = program.training_rows(request)
     task, positive = str(request["task"]), str(request.get("positive", "1"))
-    encoding = Encoding.fit(table, request["features"], request["categorical"])
-    targets, classes = program.targets(table[request["label"]], task, positive)
-    fitted = Fitted(encoding, task, classes, positive, None)
-    model = library.fit(fitted.problem(int(request["seed"])), encoding.matrix(table), targets, weights)
+    start: Fitted | None = None
+    if "start" in request:
+        start = Fitted.from_bytes(Path(request["start"]).read_bytes(), library)
+        program.require_same_question(request, start.task, start.encoding.features, start.positive)
+    # The columns of a model that is gone on from keep their meaning.
+    encoding = start.encoding if start else Encoding.fit(table, request["features"], request["categorical"])
+    targets, classes = program.targets(table[request["label"]], task, positive, start.classes if start else ())
+    problem = Fitted(encoding, task, classes, positive, None).problem(
+        int(request["seed"]), start.model if start else None
+    )
+    model = library.fit(problem, encoding.matrix(table), targets, weights)
     written = Fitted(encoding, task, classes, positive, model).to_bytes(library)
     Path(request["model"]).write_bytes(written)
     return int(table.num_rows)

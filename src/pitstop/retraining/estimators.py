@@ -85,15 +85,32 @@ def train(kind: str, request: dict[str, Any]) -> int:
     """Fit what a train request asks for, write its model file, and return the number of rows used."""
     table, weights = program.training_rows(request)
     task, seed, positive = str(request["task"]), int(request["seed"]), str(request.get("positive", "1"))
-    encoding = Encoding.fit(table, request["features"], request["categorical"])
+    start = _start(kind, request) if "start" in request else None
+    encoding = start.encoding if start else Encoding.fit(table, request["features"], request["categorical"])
     encoded = encoding.matrix(table)
     design = Design() if kind == "gradient_boosting" else Design.linear(encoded, encoding.categorical)
-    targets, classes = program.targets(table[request["label"]], task, positive)
+    targets, classes = program.targets(table[request["label"]], task, positive, start.classes if start else ())
     estimator = _estimator(kind, task, seed, encoding.categorical, len(classes))
+    if start:
+        if len(np.unique(targets)) < len(classes):
+            msg = f"the model to start from knows {len(classes)} classes, and the rows hold fewer; fit anew"
+            raise TrainerRefusedError(msg)
+        # The same columns in the same scale, so that the solver can begin where the earlier one ended.
+        design, estimator = start.design, start.estimator.set_params(warm_start=True, random_state=seed)
     estimator.fit(design.of(encoded, encoding), targets, sample_weight=weights)
     fitted = Fitted(task, encoding, design, estimator, classes, positive)
     Path(request["model"]).write_bytes(pickle.dumps(fitted, protocol=5))
     return int(table.num_rows)
+
+
+def _start(kind: str, request: dict[str, Any]) -> Fitted:
+    """Return the model that a fit starts from. Raises `TrainerRefusedError` for one that it cannot start from."""
+    start = _read(request["start"])
+    program.require_same_question(request, start.task, start.encoding.features, start.positive)
+    if kind != "linear" or not isinstance(start.estimator, LogisticRegression):
+        msg = f"a {kind} model of the task {start.task} cannot be gone on from; use a recipe without +warm"
+        raise TrainerRefusedError(msg)
+    return start
 
 
 def predict(fitted: Fitted, request: dict[str, Any]) -> int:

@@ -27,6 +27,8 @@ ROUNDS = 100
 # twice one on two instead of seven times; the last rounds add least, and on drifting data they overfit.
 _TREES = 200
 _LEAST_ROUNDS = 20
+# A warm fit adds a fifth of the rounds: the rest is in the model that it starts from.
+WARM_SHARE = 5
 _MODELS_KEPT = 8
 
 M = TypeVar("M")
@@ -116,10 +118,19 @@ def training_rows(request: Mapping[str, Any]) -> tuple[pa.Table, Floats | None]:
     return table, weights
 
 
-def targets(column: Any, task: str, positive: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+def require_same_question(request: Mapping[str, Any], task: str, features: tuple[str, ...], positive: str) -> None:
+    """Raise `TrainerRefusedError` where a model to start from was made for another task, features or class."""
+    asked = (request["task"], tuple(request["features"]), str(request.get("positive", "1")))
+    if asked != (task, features, positive):
+        msg = "the model to start from was made for another task, other features or another positive class; fit anew"
+        raise TrainerRefusedError(msg)
+
+
+def targets(column: Any, task: str, positive: str, known: tuple[str, ...] = ()) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Return what to fit and the classes: numbers and none for regression, else codes into the classes by name.
 
-    Raises `TrainerRefusedError` for labels that cannot be learnt.
+    `known` are the classes of the model that the fit starts from; the codes are then those of that model. Raises
+    `TrainerRefusedError` for labels that cannot be learnt.
     """
     if task == "regression":
         numbers = np.asarray(column, dtype=np.float64)
@@ -138,6 +149,12 @@ def targets(column: Any, task: str, positive: str) -> tuple[NDArray[Any], tuple[
     if task == "binary" and (len(names) > 2 or positive not in names):
         msg = f"the labels are {list(names[:10])}; a binary task needs two, one of them the positive one, {positive!r}"
         raise TrainerRefusedError(msg)
+    if known:
+        strange = sorted(set(names) - set(known))
+        if strange:
+            msg = f"the model to start from does not know the class {strange[0]!r}, only {list(known[:10])}; fit anew"
+            raise TrainerRefusedError(msg)
+        return np.array([known.index(name) for name in names], dtype=np.int64)[codes], known
     return codes, names
 
 

@@ -21,7 +21,7 @@ from pitstop.retraining.answers import check_predictions, check_rows, parse_answ
 from pitstop.retraining.isolation import Isolation, probe_isolation
 from pitstop.retraining.limits import Limits, remove
 from pitstop.retraining.process import TrainerProcess
-from pitstop.retraining.trainer import Model, TrainingRequest
+from pitstop.retraining.trainer import START_FILE, Model, TrainingRequest
 
 __all__ = ["Isolation", "Limits", "Session", "probe_isolation"]
 
@@ -85,13 +85,13 @@ class Session:
         if self._spare is None and (self._process is None or (self._process.used and not self._forks)):
             self._spare = self._started()
 
-    def train(self, request: TrainingRequest, rows: pa.Table) -> Model:
+    def train(self, request: TrainingRequest, rows: pa.Table, start: Model | None = None) -> Model:
         """Return the model of `rows` (normalised rows with a label each), trained in a process of its own.
 
-        Only features, label and, where present, weight are given to the trainer. The process then stays for
-        `predict`. Raises `EmptyTableError`, `MissingColumnError` or `ColumnValueError` for rows that cannot be
-        used, and a `TrainingError` (crashed, limit, output, or refused) where no model came out; nothing is left of
-        a failed run.
+        `start` is an earlier model that the fit starts from, for a trainer that can. Only features, label and, where
+        present, weight are given to the trainer. The process then stays for `predict`. Raises `EmptyTableError`,
+        `MissingColumnError` or `ColumnValueError` for rows that cannot be used, and a `TrainingError` (crashed, limit,
+        output, or refused) where no model came out; nothing is left of a failed run.
         """
         labels = _column(rows, request.label)
         if not rows.num_rows:
@@ -117,7 +117,11 @@ class Session:
         }
         if request.weight in rows.column_names:
             message["weight"] = request.weight
+        if start is not None:
+            message["start"] = START_FILE
         try:
+            if start is not None:
+                self._write_start(start)
             self._write(rows, names, "train.arrow")
             check_rows(self._ask(message), rows.num_rows, "train")
             model = Model(read_regular(self._home / "model", "the model"), rows.num_rows)
@@ -125,7 +129,7 @@ class Session:
             self._stop()
             raise
         finally:
-            for name in ("train.arrow", "model"):
+            for name in ("train.arrow", "model", START_FILE):
                 remove(self._home / name)
         return model
 
@@ -192,6 +196,13 @@ class Session:
                 raise _no_space(error) from error
         self._models[name] = None
         return name
+
+    def _write_start(self, start: Model) -> None:
+        try:
+            remove(self._home / START_FILE)
+            (self._home / START_FILE).write_bytes(start.content)
+        except OSError as error:
+            raise _no_space(error) from error
 
     def _write(self, rows: pa.Table, names: list[str], file: str) -> None:
         for name in names:

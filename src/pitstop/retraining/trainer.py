@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args, runtime_checkable
 
 from pitstop.errors import SpecError
 from pitstop.records.identity import artifact_id
@@ -28,8 +28,10 @@ __all__ = [
     "Challenger",
     "Model",
     "Recipe",
+    "Start",
     "Trainer",
     "TrainingRequest",
+    "WarmStarting",
     "parse_recipe",
     "trainer_of",
 ]
@@ -39,6 +41,11 @@ __all__ = [
 _START = (
     "import sys; sys.path.append(sys.argv.pop(1)); from pitstop.retraining.{program} import main; main(sys.argv[1:])"
 )
+
+# The word of a command that asks for the earlier model, and the file in the trainer's folder that it becomes. The file
+# is there while a fit that starts from a model runs, and at no other time.
+START_WORD = "{start}"
+START_FILE = "start.model"
 
 
 class Trainer(Protocol):
@@ -60,12 +67,20 @@ class Trainer(Protocol):
         """Return the command that starts the program; relative files are taken from `base`, the spec's folder."""
 
 
+@runtime_checkable
+class WarmStarting(Protocol):
+    """A trainer that can say whether a fit may start from an earlier model; one that has no such method cannot."""
+
+    def why_no_start(self, section: TrainerSection, task: Task) -> str:
+        """Return why no fit of a task can start from an earlier model, "" where it can."""
+
+
 @dataclass(frozen=True)
 class BuiltinTrainer:
     """A trainer of the package: `python -m pitstop.retraining.PROGRAM NAME`.
 
     `module` is the library that fits, and `packages` are those that bring it; where it is not there in any case, it
-    comes with the extra of the trainer's name.
+    comes with the extra of the trainer's name. `no_start` says why a fit cannot start from an earlier model, by task.
     """
 
     name: str
@@ -74,6 +89,7 @@ class BuiltinTrainer:
     packages: tuple[str, ...] = ("scikit-learn",)
     version: str = __version__
     forks: bool = True
+    no_start: Mapping[Task, str] = field(default_factory=dict)
 
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
         """Return the interpreter that runs now, with the built-in program. Neither argument changes it.
@@ -89,6 +105,11 @@ class BuiltinTrainer:
             raise SpecError(msg)
         package_parent = str(Path(__file__).resolve().parents[2])
         return (sys.executable, "-P", "-c", _START.format(program=self.program), package_parent, self.name)
+
+    def why_no_start(self, section: TrainerSection, task: Task) -> str:
+        """Return what is said of a task; the section does not change it."""
+        del section
+        return self.no_start.get(task, "")
 
     def library_version(self) -> str:
         """Return the version of the library, "" where there is none: a model is opened by the one that wrote it."""
@@ -113,15 +134,26 @@ class CommandTrainer:
             raise SpecError(msg)
         # Not resolved: a virtual environment's interpreter is a link, and is one by the name that it was called by.
         folder = base.absolute()
-        return tuple(str(folder / part) if (folder / part).is_file() else part for part in section.command)
+        words = (START_FILE if part == START_WORD else part for part in section.command)
+        return tuple(str(folder / part) if (folder / part).is_file() else part for part in words)
 
+    def why_no_start(self, section: TrainerSection, task: Task) -> str:
+        """Return what is missing where the command does not ask for the earlier model's path."""
+        del task
+        if START_WORD in section.command:
+            return ""
+        return f"a command that can is given the word {START_WORD}, for the path of the earlier model's file"
+
+
+_BINS = "scikit-learn's histogram boosting bins each fit's rows anew, and its earlier trees mean other bins"
+_CLOSED_FORM = "ridge regression is solved in one step, so there is nothing to start"
 
 TRAINERS: Registry[Trainer] = Registry(
     "trainer",
     "pitstop.trainers",
     (
-        BuiltinTrainer("gradient_boosting"),
-        BuiltinTrainer("linear"),
+        BuiltinTrainer("gradient_boosting", no_start=dict.fromkeys(get_args(Task), _BINS)),
+        BuiltinTrainer("linear", no_start={"regression": _CLOSED_FORM}),
         BuiltinTrainer("xgboost", "boosters", "xgboost", ("xgboost", "xgboost-cpu")),
         BuiltinTrainer("lightgbm", "boosters", "lightgbm", ("lightgbm",)),
         CommandTrainer(),
@@ -167,6 +199,18 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a warm fit starts from: the id of a challenger, the digest of its model, how many starts led to it.
+
+    The digest is an observation, as all digests of model files are; what is part of an id is the challenger's.
+    """
+
+    challenger: str
+    digest: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Challenger:
     """A model trained by a recipe at an instant.
 
@@ -185,6 +229,7 @@ class Challenger:
     seed: int
     caused_by: tuple[str, ...] = ()
     model_digest: str | None = None
+    start: Start | None = None
 
     @classmethod
     def of(
@@ -198,6 +243,7 @@ class Challenger:
         section: TrainerSection,
         caused_by: Sequence[str] = (),
         model_digest: str | None = None,
+        start: Start | None = None,
     ) -> Challenger:
         """Return the challenger of a recipe; `rows_digest` digests the content of the training rows."""
         content = {
@@ -206,6 +252,7 @@ class Challenger:
             "rows_digest": rows_digest,
             "trainer": [trainer.name, trainer.version, *(Path(part).name for part in section.command)],
             "seed": section.seed,
+            **({"start": start.challenger} if start else {}),
         }
         identity = artifact_id("challenger", content)
         return cls(
@@ -219,6 +266,7 @@ class Challenger:
             section.seed,
             tuple(caused_by),
             model_digest,
+            start,
         )
 
     @classmethod
@@ -227,10 +275,17 @@ class Challenger:
         recipe = content["recipe"]
         spans = tuple((int(first), int(end)) for first, end in recipe["exclude"])
         fields = {**content, "recipe": Recipe(recipe["name"], recipe["window"], spans)}
+        fields.pop("paid_rows", None)
+        if "start" in content:
+            fields["start"] = Start(**content["start"])
         return cls(**{**fields, "caused_by": tuple(content["caused_by"])})
 
     def to_json(self) -> dict[str, Any]:
-        """Return what an artifact records, without the observation."""
+        """Return what an artifact records, without the observation of its own file.
+
+        `paid_rows` is there where the fit took more than one pass over its rows, `start` where it started from a model.
+        """
+        passes = self.recipe.options.passes
         return {
             "id": self.id,
             "at": self.at,
@@ -241,4 +296,6 @@ class Challenger:
             "trainer_version": self.trainer_version,
             "seed": self.seed,
             "caused_by": list(self.caused_by),
+            **({"paid_rows": self.rows * passes} if passes > 1 else {}),
+            **({"start": asdict(self.start)} if self.start else {}),
         }
