@@ -1,7 +1,8 @@
 """What retraining policies cost above the hindsight optimum, recipe and timing chosen together, and a backtest's time.
 
-Excess in percent, mean over seven prices of a release. The default policy's prior and settings are those that were best
-on the other streams, so nothing is chosen on what it is reported on. Rivals run in the same run, on the same matrices.
+Excess in percent, mean over seven prices of a release. The default is as shipped. Beside it stand the same bars with
+its numbers chosen for each stream on the others (`strategy_left_out`), so that nothing is chosen on what it is reported
+on, and with the prior of the others alone. Rivals run in the same run, on the same matrices.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from benchmarks import strategy_speed
 from benchmarks.environments import PeerError
 from benchmarks.result import Bar, MissingDataError, Result
 from benchmarks.strategy_cases import LEVELS, Case, case_of, chosen_case
+from benchmarks.strategy_left_out import SHIPPED, Point, chosen_elsewhere, policy_at
 from benchmarks.strategy_matrices import RECIPES, Measured, measure
 from benchmarks.strategy_reproduction import STUDY, reproduced
 from benchmarks.strategy_rivals import (
@@ -29,6 +31,7 @@ from benchmarks.strategy_rivals import (
     tuned_on_history,
 )
 from benchmarks.strategy_streams import ROWS, Stream, streams
+from benchmarks.strategy_unseen import unseen
 from pitstop.strategy.choosing import lowest_fresh, tournament
 from pitstop.strategy.policies.cara_cumulative import CaraCumulative
 from pitstop.strategy.policies.cara_threshold import CaraThreshold
@@ -46,10 +49,12 @@ from pitstop.strategy.staleness import fit_curve
 Prior = tuple[float, float]
 Schedule = Callable[[Case, float], tuple[int, ...]]
 
-QUICK = ("elec2", "noaa_weather", "bike_sharing", "gradual", "stationary")
+QUICK = ("elec2", "noaa_weather", "bike_sharing", "gradual", "stationary", "wandering_levels")
 QUICK_ROWS = 300
 DELAYS = (0, 1)
 DEFAULT = "shadow_plan"
+ELSEWHERE = f"{DEFAULT}, numbers of the other sets"
+OF_OTHERS = f"{DEFAULT}, prior of the other sets"
 # What a candidate's fit costs where it is charged, as a share of a release.
 FIT = 0.1
 
@@ -71,7 +76,7 @@ POLICIES: Mapping[str, Schedule] = {
     "debt": lambda case, level: case.walked(Debt(), level),
     "shadow_debt": lambda case, level: case.walked(ShadowDebt(), level),
     "vote": lambda case, level: case.walked(Vote(), level),
-    "shadow_plan, as shipped": lambda case, level: case.walked(ShadowPlan(), level),
+    DEFAULT: lambda case, level: case.walked(ShadowPlan(), level),
     "shadow_plan, lasting": lambda case, level: case.walked(ShadowPlan(fading=False), level),
     "shadow_plan, one error": lambda case, level: case.walked(ShadowPlan(worse=1.0, better=1.0), level),
     "shadow_plan, two errors": lambda case, level: case.walked(ShadowPlan(worse=2.0, better=2.0), level),
@@ -95,8 +100,10 @@ RIVALS = {
 def run(quick: bool, data: Path | None) -> Result:
     """Measure the matrices that are not kept yet, then walk every policy over every stream and delay."""
     measured = _measured(quick, data)
-    excess = _excesses(measured)
+    excess, points = _excesses(measured)
     rows = [*_summaries(excess), *_by_stream(excess)]
+    rows += [_numbers(name, point) for name, point in points.items()]
+    rows += [_beside(bar, name) for name in (ELSEWHERE, OF_OTHERS) for bar in _timing_bars(excess, name)]
     known = [item for item in measured if item.name in STUDY]
     repeated = [row for item in known for row in reproduced(item)] if not quick else []
     recipes = [row for item in measured for row in _recipes(item)]
@@ -109,7 +116,7 @@ def run(quick: bool, data: Path | None) -> Result:
 
 def _measured(quick: bool, data: Path | None) -> list[Measured]:
     found = []
-    for stream in streams():
+    for stream in (*streams(), *unseen()):
         if quick and stream.name not in QUICK:
             continue
         try:
@@ -124,7 +131,7 @@ Excesses = dict[str, dict[tuple[str, int], list[float]]]
 """By policy, then by (stream, delay): the excess in percent at each price."""
 
 
-def _excesses(measured: Sequence[Measured]) -> tuple[Excesses, dict[str, Stream]]:
+def _excesses(measured: Sequence[Measured]) -> tuple[tuple[Excesses, dict[str, Stream]], dict[str, Point]]:
     cases = {
         (item.name, delay): case_of(item, delay)
         for item in measured
@@ -135,11 +142,16 @@ def _excesses(measured: Sequence[Measured]) -> tuple[Excesses, dict[str, Stream]
     priors = {name: _own_prior(case) for (name, delay), case in cases.items() if delay == 0}
     found: Excesses = {}
     bests = {key: [case.best(level) for level in LEVELS] for key, case in cases.items()}
+    points = chosen_elsewhere(cases, bests)
     for key, case in cases.items():
-        default = ShadowPlan(prior_mean=_prior_of_others(priors, key[0]))
+        variants = {
+            DEFAULT: ShadowPlan(),
+            ELSEWHERE: policy_at(points[key[0]]),
+            OF_OTHERS: ShadowPlan(prior_mean=_prior_of_others(priors, key[0])),
+        }
         best = bests[key]
         schedules: dict[str, Schedule] = dict(POLICIES)
-        schedules[DEFAULT] = partial(_walked, default)
+        schedules |= {name: partial(_walked, policy) for name, policy in variants.items()}
         schedules |= {name.upper(): _fixed(releases) for name, releases in triggers.get(key, {}).items()}
         for name, schedule in schedules.items():
             costs = [case.cost(schedule(case, level), level) for level in LEVELS]
@@ -147,10 +159,11 @@ def _excesses(measured: Sequence[Measured]) -> tuple[Excesses, dict[str, Stream]
         found.setdefault("best cadence in hindsight", {})[key] = _above(
             [best_cadence(case, level) for level in LEVELS], best
         )
-        for every in (1, 4):
-            paid = [_with_fits(case, default, level, every) for level in LEVELS]
-            found.setdefault(f"{DEFAULT}, a fit every {every} charged", {})[key] = _above(paid, best)
-    return found, {item.name: item.stream for item in measured}
+        for name, policy in variants.items():
+            for every in (1, 4):
+                paid = [_with_fits(case, policy, level, every) for level in LEVELS]
+                found.setdefault(f"{name}, a fit every {every} charged", {})[key] = _above(paid, best)
+    return (found, {item.name: item.stream for item in measured}), points
 
 
 def _triggers(cases: Mapping[tuple[str, int], Case]) -> dict[tuple[str, int], dict[str, list[int]]]:
@@ -213,8 +226,9 @@ def _summaries(measured: tuple[Excesses, dict[str, Stream]]) -> list[dict[str, A
             row[f"mean d{delay}"] = float(np.mean(list(sets.values())))
             row[f"worst set d{delay}"] = max(sets.values())
             row[f"worst cell d{delay}"] = max(max(by_case.get((key, delay), by_case[key, 0])) for key in sets)
-            new = [sets[key] for key, stream in measured[1].items() if stream.kind == "new"]
-            row[f"new families d{delay}"] = float(np.mean(new)) if new else None
+            for kind in ("new", "unseen"):
+                those = [sets[key] for key, stream in measured[1].items() if stream.kind == kind]
+                row[f"{kind} families d{delay}"] = float(np.mean(those)) if those else None
         rows.append(row)
     return sorted(rows, key=lambda row: row["mean d0"] + row["mean d1"])
 
@@ -224,21 +238,33 @@ def _by_stream(measured: tuple[Excesses, dict[str, Stream]]) -> list[dict[str, A
     rows = []
     for name, stream in described.items():
         row: dict[str, Any] = {"part": "by stream, %", "stream": name, "kind": stream.kind}
-        for policy in (DEFAULT, "vote", "rolling_period", "debt", "best cadence in hindsight"):
+        for policy in (DEFAULT, ELSEWHERE, "vote", "rolling_period", "debt", "best cadence in hindsight"):
             for delay in DELAYS:
                 row[f"{policy} d{delay}"] = _by_set(excess[policy], delay)[name]
         rows.append(row)
     return rows
 
 
-def _timing_bars(measured: tuple[Excesses, dict[str, Stream]]) -> list[Bar]:
+def _numbers(name: str, point: Point) -> dict[str, Any]:
+    worse, better, prior = point
+    row: dict[str, Any] = {"part": "numbers of the other sets", "stream": name, "as shipped": point == SHIPPED}
+    return row | {"errors for a release": worse, "errors for waiting": better, "prior, times the shipped one": prior}
+
+
+def _beside(bar: Bar, policy: str) -> dict[str, Any]:
+    """Return a bar with other numbers than the shipped ones as a row: a figure beside the bar, not a bar."""
+    row: dict[str, Any] = {"part": f"bars with {policy.removeprefix(DEFAULT + ', ')}", "bar": bar.name}
+    return row | {"value": bar.value, "bound": bar.bound, "holds": bar.holds}
+
+
+def _timing_bars(measured: tuple[Excesses, dict[str, Stream]], policy: str = DEFAULT) -> list[Bar]:
     excess, described = measured
-    own = excess[DEFAULT]
+    own = excess[policy]
     sets = [_by_set(own, delay) for delay in DELAYS]
     controls = [found[name] for found in sets for name, stream in described.items() if stream.control]
-    charged = excess[f"{DEFAULT}, a fit every 1 charged"]
+    charged = excess[f"{policy}, a fit every 1 charged"]
     live = max(_mean(excess["debt"], delay) for delay in DELAYS)
-    what = f"mean excess of {DEFAULT}, %"
+    what = f"mean excess of {policy}, %"
     bars = [
         Bar("strategy.1a", _mean(own, 0), 5.0, text=f"{what}, labels immediate"),
         Bar("strategy.1b", _mean(own, 1), 6.0, text=f"{what}, labels one period late"),
@@ -253,7 +279,7 @@ def _timing_bars(measured: tuple[Excesses, dict[str, Stream]]) -> list[Bar]:
     for rival, letter in RIVALS.items():
         gaps = [_mean(own, delay) - _mean(excess[rival], delay) for delay in DELAYS] if rival in excess else []
         gap = max(gaps, default=None)
-        bars.append(Bar(f"strategy.1{letter}", gap, 0.0, text=f"{DEFAULT} minus {rival}, the worse of both delays, %"))
+        bars.append(Bar(f"strategy.1{letter}", gap, 0.0, text=f"{policy} minus {rival}, the worse of both delays, %"))
     return bars
 
 

@@ -1,4 +1,4 @@
-"""Synthetic streams with mechanisms of their own: three to be scored once, and eight to choose rules on.
+"""Synthetic streams with mechanisms of their own: three to be scored once, and twenty to choose rules on.
 
 `unseen` were written down, with their seed, before anything was run on them, and nothing was changed after. `rehearsal`
 are never scored: a rule with a free choice in it is chosen on them, so that it need not be chosen on what it is
@@ -38,7 +38,7 @@ def rehearsal() -> tuple[Stream, ...]:
     """Return the streams that rules are chosen on."""
     return tuple(
         Stream(f"rehearsal_{place}", "rehearsal", _loader(_drawn, "binary", 4100 + place, REHEARSAL_ROWS))
-        for place in range(8)
+        for place in range(20)
     )
 
 
