@@ -131,6 +131,7 @@ class _Work:
                 "library": trainer.library_version() if isinstance(trainer, BuiltinTrainer) else "",
                 # Another program under the same name makes other models.
                 "files": [_content_digest(Path(part)) for part in self._argv if section.command],
+                **({"format": section.format} if section.format != "native" else {}),
                 "request": [features, categorical, request.task, request.positive, request.seed],
             }
         )

@@ -57,6 +57,8 @@ _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("costs", "label_per_row", 0.0),
     ("costs", "people_per_period", 0.0),
     ("policy", "quarantine", False),
+    ("trainer", "format", "native"),
+    ("trainer", "trusted", ()),
     ("alarms", "minimum_rows", 1),
     ("alarms", "quiet", ()),
 )
@@ -146,7 +148,10 @@ class CostsSection:
 class TrainerSection:
     """`[trainer]`: the registered trainer `name`, or `command`, an argv list that speaks the trainer protocol.
 
-    `none` monitors only. Limits hold for one run: wall seconds, MiB of memory of its process group, MiB of files.
+    `none` monitors only. `format` is about the files of scikit-learn's trainers: `native` are pickles, which only the
+    trainer's own process opens; `skops` are files without code, of types that skops knows or that `trusted` names (a
+    fit that holds another one is refused, and says which). Limits hold for one run: wall seconds, MiB of memory of its
+    process group, MiB of files.
     """
 
     name: str = "gradient_boosting"
@@ -155,6 +160,8 @@ class TrainerSection:
     wall_seconds: float = 600.0
     memory_mib: int = 4096
     disk_mib: int = 2048
+    format: Literal["native", "skops"] = "native"
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

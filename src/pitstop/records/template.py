@@ -183,6 +183,9 @@ def _trainer(spec: ModelSpec, why: Mapping[str, str]) -> list[str]:
         f"wall_seconds = {trainer.wall_seconds!r}",
         f"memory_mib = {trainer.memory_mib}",
         f"disk_mib = {trainer.disk_mib}",
+        '# Files of models of scikit-learn: "native" (pickles, for the sandbox only) or "skops" (without code).',
+        f"format = {_text(trainer.format)}",
+        f"trusted = {_texts(trainer.trusted)}",
     ]
 
 

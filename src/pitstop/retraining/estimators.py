@@ -1,7 +1,8 @@
 """The program of the built-in trainers: `python -m pitstop.retraining.estimators gradient_boosting|linear`.
 
 It speaks the trainer protocol and runs in the sandbox only. It is the one place that writes and reads pickles: a
-model file is opened by nothing but this program, in its own process (docs/decisions/0007-trainer-protocol.md).
+model file is opened by nothing but this program, in its own process (docs/decisions/0007-trainer-protocol.md). With
+`--safe` and the types to trust it writes no pickle and opens none, but files without code (`safe_files`).
 Imports scikit-learn, and scipy, which scikit-learn brings; so nothing imports this module but the process itself.
 """
 
@@ -21,7 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from pitstop.errors import TrainerRefusedError
-from pitstop.retraining import program
+from pitstop.retraining import program, safe_files
 from pitstop.retraining.encoding import Encoding, Floats
 
 _ROUNDS = program.ROUNDS
@@ -40,6 +41,41 @@ class Fitted:
     estimator: Any
     classes: tuple[str, ...]
     positive: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """How model files are written: a pickle, or with `safe` files without code, of the types in `trusted`."""
+
+    safe: bool = False
+    trusted: tuple[str, ...] = ()
+
+    def to_bytes(self, fitted: Fitted) -> bytes:
+        """Return the file of a model."""
+        if not self.safe:
+            return pickle.dumps(fitted, protocol=5)
+        design = fitted.design
+        about = {
+            "format": 1,
+            "task": fitted.task,
+            "classes": list(fitted.classes),
+            "positive": fitted.positive,
+            "encoding": fitted.encoding.to_json(),
+            "centre": None if design.centre is None else design.centre.tolist(),
+            "scale": None if design.scale is None else design.scale.tolist(),
+        }
+        return safe_files.to_bytes(about, fitted.estimator, self.trusted)
+
+    def from_bytes(self, content: bytes) -> Fitted:
+        """Return the model of a file. Raises `TrainerRefusedError` where it may not be opened."""
+        if not self.safe:
+            fitted: Fitted = pickle.loads(content)  # noqa: S301  # made by this program, opened in the sandbox
+            return fitted
+        about, estimator = safe_files.from_bytes(content, self.trusted)
+        centre, scale = (None if about[name] is None else np.array(about[name]) for name in ("centre", "scale"))
+        encoding = Encoding.from_json(about["encoding"])
+        design, classes = Design(centre, scale), tuple(about["classes"])
+        return Fitted(about["task"], encoding, design, estimator, classes, about["positive"])
 
 
 @dataclass(frozen=True)
@@ -81,11 +117,11 @@ class Design:
         return scipy.sparse.hstack(blocks, format="csr")
 
 
-def train(kind: str, request: dict[str, Any]) -> int:
+def train(kind: str, request: dict[str, Any], files: Files = Files()) -> int:
     """Fit what a train request asks for, write its model file, and return the number of rows used."""
     table, weights = program.training_rows(request)
     task, seed, positive = str(request["task"]), int(request["seed"]), str(request.get("positive", "1"))
-    start = _start(kind, request) if "start" in request else None
+    start = _start(kind, request, files) if "start" in request else None
     encoding = start.encoding if start else Encoding.fit(table, request["features"], request["categorical"])
     encoded = encoding.matrix(table)
     design = Design() if kind == "gradient_boosting" else Design.linear(encoded, encoding.categorical)
@@ -99,13 +135,13 @@ def train(kind: str, request: dict[str, Any]) -> int:
         design, estimator = start.design, start.estimator.set_params(warm_start=True, random_state=seed)
     estimator.fit(design.of(encoded, encoding), targets, sample_weight=weights)
     fitted = Fitted(task, encoding, design, estimator, classes, positive)
-    Path(request["model"]).write_bytes(pickle.dumps(fitted, protocol=5))
+    Path(request["model"]).write_bytes(files.to_bytes(fitted))
     return int(table.num_rows)
 
 
-def _start(kind: str, request: dict[str, Any]) -> Fitted:
+def _start(kind: str, request: dict[str, Any], files: Files) -> Fitted:
     """Return the model that a fit starts from. Raises `TrainerRefusedError` for one that it cannot start from."""
-    start = _read(request["start"])
+    start = files.from_bytes(Path(request["start"]).read_bytes())
     program.require_same_question(request, start.task, start.encoding.features, start.positive)
     if kind != "linear" or not isinstance(start.estimator, LogisticRegression):
         msg = f"a {kind} model of the task {start.task} cannot be gone on from; use a recipe without +warm"
@@ -123,24 +159,20 @@ def predict(fitted: Fitted, request: dict[str, Any]) -> int:
     return program.write_predictions(request["output"], found, fitted.task, fitted.classes, fitted.positive)
 
 
-def serve(kind: str, lines: Iterable[str], answers: TextIO, *, fork: bool = False) -> None:
+def serve(kind: str, lines: Iterable[str], answers: TextIO, *, fork: bool = False, files: Files = Files()) -> None:
     """Answer one JSON line for each JSON line, until they end; with `fork` each training run gets its own process."""
-    opened = program.Opened(_read)
+    opened = program.Opened(lambda name: files.from_bytes(Path(name).read_bytes()))
     actions: dict[str, program.Action] = {
-        "train": lambda request: train(kind, request),
+        "train": lambda request: train(kind, request, files),
         "predict": lambda request: predict(opened.get(request["model"]), request),
     }
     program.serve(actions, lines, answers, fork=fork)
 
 
 def main(arguments: list[str]) -> None:
-    """Serve standard input as the trainer that the one argument names."""
-    serve(arguments[0], sys.stdin, sys.stdout, fork=True)
-
-
-def _read(name: str) -> Fitted:
-    fitted: Fitted = pickle.loads(Path(name).read_bytes())  # noqa: S301  # made by this program, opened in the sandbox
-    return fitted
+    """Serve standard input as the trainer that the first argument names; others are the types that files may hold."""
+    kind, *words = arguments
+    serve(kind, sys.stdin, sys.stdout, fork=True, files=Files("--safe" in words[:1], tuple(words[1:])))
 
 
 def _estimator(kind: str, task: str, seed: int, categorical: NDArray[np.bool_], classes: int) -> Any:

@@ -92,19 +92,32 @@ class BuiltinTrainer:
     no_start: Mapping[Task, str] = field(default_factory=dict)
 
     def argv(self, section: TrainerSection, base: Path) -> tuple[str, ...]:
-        """Return the interpreter that runs now, with the built-in program. Neither argument changes it.
+        """Return the interpreter that runs now, with the built-in program, and what its files may hold.
 
-        Raises `SpecError` where the library is not installed.
+        Raises `SpecError` where the library is not installed, or the trainer has no such files.
         """
-        del section, base
+        del base
         if find_spec(self.module) is None:
             msg = (
                 f"the trainer {self.name!r} needs {self.packages[0]}, which is not installed: "
                 f"pip install 'pitstop[{self.name}]'"
             )
             raise SpecError(msg)
+        words = ("--safe", *section.trusted) if self._safe(section) else ()
         package_parent = str(Path(__file__).resolve().parents[2])
-        return (sys.executable, "-P", "-c", _START.format(program=self.program), package_parent, self.name)
+        return (sys.executable, "-P", "-c", _START.format(program=self.program), package_parent, self.name, *words)
+
+    def _safe(self, section: TrainerSection) -> bool:
+        """Return whether files without code are asked for, of a trainer whose files would hold some."""
+        if section.format == "native":
+            return False
+        if self.module != "sklearn":
+            msg = f"[trainer] format is {section.format!r}, and files of {self.name} never hold code; leave it out"
+            raise SpecError(msg)
+        if find_spec("skops") is None:
+            msg = "[trainer] format is \"skops\", which is not installed: pip install 'pitstop[skops]'"
+            raise SpecError(msg)
+        return True
 
     def why_no_start(self, section: TrainerSection, task: Task) -> str:
         """Return what is said of a task; the section does not change it."""
@@ -131,6 +144,9 @@ class CommandTrainer:
             msg = (
                 '[trainer] name is "command" but command is empty; write for instance command = ["python3", "train.py"]'
             )
+            raise SpecError(msg)
+        if section.format != "native":
+            msg = f"[trainer] format is {section.format!r}, and the files of a command are its own affair; leave it out"
             raise SpecError(msg)
         # Not resolved: a virtual environment's interpreter is a link, and is one by the name that it was called by.
         folder = base.absolute()
