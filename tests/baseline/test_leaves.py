@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pitstop.baseline.baseline import cell_codes
 from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.records.spec import Task
+from pitstop.statistics.leaf_tests import FEW_ROWS
 from pitstop.testing.monitor_laws import FEATURES, Ward, sample, ward
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
@@ -45,6 +47,23 @@ def test_leaves_are_those_of_the_cell_codes(task: Task, seed: int, broken: bool)
         table = met.table.set_column(met.table.column_names.index(name), name, plain[name])
         agree(watched, tree, table, scores, met.decided)
     agree(watched, tree, met.table.slice(0, 0), scores[:0], met.decided[:0])
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_columns_in_pieces_have_the_leaves_of_whole_ones(task: Task, threads: int) -> None:
+    rng = np.random.default_rng(4)
+    watched = WARDS[task]
+    met = sample(task, rng, 3 * FEW_ROWS + 7)
+    whole = met.table.combine_chunks()
+    cuts = [0, FEW_ROWS // 2, 2 * FEW_ROWS, whole.num_rows]
+    pieces = pa.concat_tables([whole.slice(at, end - at) for at, end in itertools.pairwise(cuts)])
+    # One column cut elsewhere.
+    first = pa.concat_tables([whole.slice(0, 11), whole.slice(11)]).column(0)
+    pieces = pieces.set_column(0, pieces.column_names[0], first)
+    expected = watched.baseline.leaves(whole, met.scores, met.decided)
+    assert len(np.unique(expected)) > 1
+    assert np.array_equal(watched.baseline.leaves(pieces, met.scores, met.decided, threads=threads), expected)
 
 
 @given(st.integers(0, len(FEATURES) - 1), st.integers(-1, 24))

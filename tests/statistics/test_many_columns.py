@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import StatisticError
+from pitstop.profile import profile_rows
 from pitstop.records import row_words
 from pitstop.statistics import stable_rows
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.histogram import Histogram
+from pitstop.statistics.layout import Layout
 from pitstop.statistics.many_columns import ManyColumns
 
 NUMBERS = NumericBins.fit(np.random.default_rng(5).normal(0.0, 4.0, 300))
@@ -88,3 +90,28 @@ def test_a_code_that_its_dictionary_lacks_is_refused_with_its_row_and_nothing_is
     assert many.add(pa.chunked_array([wrong]), WORDS, 10)
     with pytest.raises(StatisticError, match="row 2 has the code 1073741824; expected 0 to 1"):
         many.count()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 400))
+@settings(max_examples=30)
+def test_totals_of_all_features_at_once_are_those_of_each(seed: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = [(), (0.0,), (0.0, 1.0), (-1.0, 0.0, 1.0), NUMBERS.edges]
+    numeric = tuple((f"x{at}", NumericBins(edge)) for at, edge in enumerate(edges))
+    layout = Layout(numeric, (("w", WORDS), ("v", CategoryBins((), ()))), "binary", ("0", "1"))
+    words = pa.array(rng.choice(["a", "é", ""], rows), mask=rng.random(rows) < 0.1)
+    values = np.where(rng.random(rows) < rng.random(), 0.25, rng.normal(size=rows))
+    table = pa.table(
+        {name: pa.array(values, mask=rng.random(rows) < 0.1) for name, _ in numeric} | {"w": words, "v": words}
+    )
+    nothing = np.zeros(rows, np.int32)
+    profile = profile_rows(layout, table, nothing * 0.5, nothing > 0, nothing)
+    for name, (kind, bins, start, end) in layout.places.items():
+        alone = kind(bins, np.concatenate([feature.vector for feature in profile.features.values()])[start:end])
+        seen = profile.features[name]
+        assert (seen.n, seen.nulls) == (alone.n, alone.nulls)
+        assert seen == alone
+        if isinstance(seen, Histogram):
+            assert seen.alike == alone.alike
+            # The totals know it already, unless the bins have no inner cell.
+            assert bins.cells <= 2 or name in ("x0", "x1", "x2") or "alike" in seen.__dict__

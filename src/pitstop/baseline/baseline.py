@@ -7,7 +7,8 @@ model and survive releases; the calibrator, the leaf tree and the reference coun
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,7 +27,7 @@ from pitstop.statistics.arrays import Piece, as_floats
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import Cells, LeafBins
 from pitstop.statistics.histogram import Histogram
-from pitstop.statistics.leaf_tests import LeafTest, find_leaves
+from pitstop.statistics.leaf_tests import FEW_ROWS, LeafTest, find_leaves
 from pitstop.statistics.outcome_bins import STEPS
 from pitstop.statistics.words import cells_by_code
 
@@ -134,10 +135,36 @@ class Baseline:
         self, rows: pa.Table, scores: NDArray[np.float64], decided: NDArray[np.object_], *, threads: int = 1
     ) -> NDArray[np.int32]:
         """Return the leaf of each row: that of its cell codes, found without making the codes. `threads` share it."""
+        asked = np.unique(self.tree.feature[self.tree.leaf < 0]).tolist()
+        features = self.layout.statistics()
+        names = [features[feature][0] for feature in asked if feature < len(features)]
+        batches = rows.select(names).to_batches() if names else []
+        if len(batches) < 2 or len(batches) * FEW_ROWS > rows.num_rows:
+            return self._leaves(rows, scores, decided, asked, threads)
+        # Batch by batch: columns in several pieces would have to be copied together first, by one thread.
+        firsts = np.cumsum([0, *(batch.num_rows for batch in batches)]).tolist()
+
+        def some(batch: pa.RecordBatch, first: int) -> NDArray[np.int32]:
+            end = first + batch.num_rows
+            return self._leaves(pa.Table.from_batches([batch]), scores[first:end], decided[first:end], asked, 1)
+
+        if threads == 1:
+            return np.concatenate(list(map(some, batches, firsts)))
+        with ThreadPoolExecutor(threads, thread_name_prefix="leaves") as pool:
+            return np.concatenate(list(pool.map(some, batches, firsts)))
+
+    def _leaves(
+        self,
+        rows: pa.Table,
+        scores: NDArray[np.float64],
+        decided: NDArray[np.object_],
+        asked: Sequence[int],
+        threads: int,
+    ) -> NDArray[np.int32]:
         tree, layout = self.tree, self.layout
         masks, order = tree.reach
         tests = []
-        for feature in np.unique(tree.feature[tree.leaf < 0]).tolist():
+        for feature in asked:
             nodes = (tree.feature == feature) & (tree.leaf < 0)
             # Halves between codes: a row goes left where its code is at most this whole number.
             highest = np.floor(tree.threshold[nodes]).astype(np.int64)

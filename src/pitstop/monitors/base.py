@@ -88,4 +88,6 @@ def evenly(share: float, names: tuple[str, ...]) -> dict[str, float]:
 
 def constant(values: list[int], n: int) -> tuple[Ints, Ints]:
     """Return counts `values` of the same n."""
-    return np.array(values, dtype=np.int64), np.array([n] * len(values), dtype=np.int64)
+    size = len(values)
+    both = np.array([*values, *[n] * size], dtype=np.int64)  # one array costs half of two
+    return both[:size], both[size:]

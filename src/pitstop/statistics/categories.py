@@ -50,7 +50,7 @@ class CategoryCounts(Tally[CategoryBins]):
         """Number of values that are not null."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def nulls(self) -> int:
         """Number of nulls."""
         return int(self.vector[-1])

@@ -67,7 +67,7 @@ class Histogram(Tally[NumericBins]):
         """Number of finite values."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def nulls(self) -> int:
         """Number of nulls and NaN."""
         return int(self.vector[-3])
@@ -92,7 +92,7 @@ class Histogram(Tally[NumericBins]):
         """Number of finite values outside the reference's range."""
         return int(self.counts[0] + self.counts[-1]) if self.bins.edges else 0
 
-    @property
+    @cached_property
     def alike(self) -> int:
         """Number of rows of the fullest inner cell whose values are nearly equal: about how often one value occurs.
 
@@ -103,11 +103,8 @@ class Histogram(Tally[NumericBins]):
         if not self.bins.edges:
             return 0
         vector, cells = self.vector, self.bins.cells
-        counts = vector[1 : cells - 1]
-        filled = np.maximum(counts, 1)
-        mean = vector[cells + 1 : 2 * cells - 1] / filled
-        spread = vector[2 * cells + 1 : 3 * cells - 1] * (65536.0 / filled) - mean * mean
-        return int(np.where(spread <= _ALIKE**2, counts, 0).max(initial=0))
+        inner = (vector[cells * part + 1 : cells * (part + 1) - 1] for part in range(3))
+        return int(nearly_equal(*inner).max(initial=0))
 
     @property
     def shares(self) -> Floats:
@@ -168,3 +165,11 @@ class Histogram(Tally[NumericBins]):
             beyond = histogram.shares - histogram.part("sums") * (_UNIT / histogram.n)
             half += sign * self.bins.half_width * (before + beyond)
         return 2 * float(np.sum(np.abs(half)))
+
+
+def nearly_equal(counts: Counts, sums: Counts, squares: Counts) -> Counts:
+    """Return the rows of each cell whose values are nearly equal, 0 for the others (see `Histogram.alike`)."""
+    filled = np.maximum(counts, 1)
+    mean = sums / filled
+    spread = squares * (65536.0 / filled) - mean * mean
+    return np.where(spread <= _ALIKE**2, counts, 0)

@@ -20,7 +20,7 @@ from pitstop.statistics.arrays import as_floats, as_strings
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import LEAVES
-from pitstop.statistics.histogram import Histogram
+from pitstop.statistics.histogram import Histogram, nearly_equal
 from pitstop.statistics.outcome_bins import MAX_CLASSES, OutcomeBins
 from pitstop.statistics.scores import Scores
 from pitstop.statistics.words import encoded
@@ -29,6 +29,8 @@ Feature = Histogram | CategoryCounts
 
 # Shares of the reference's |error| at which errors are counted (methods: alarms.md, indicators of a regression).
 _ERROR_SHARES = (0.5, 0.8)
+# Features of a profile from which it is cheaper to work out the totals of all of them at once.
+_SEVERAL = 4
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Layout:
             found[name] = kind, bins, start, start + size
             start += size
         return found
+
+    @cached_property
+    def totals(self) -> Totals:
+        """How totals of every feature follow from a vector of their counts."""
+        return Totals(self)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -169,23 +176,69 @@ class Layout:
         )
 
 
+class Totals:
+    """What monitors ask of each feature (`n`, `nulls`, `alike`), worked out for all features of a profile at once.
+
+    Each number is made by the operations of `Histogram` and `CategoryCounts` on the same values: the same bits.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._names = list(layout.places)
+        places = list(layout.places.values())
+        cells = [int(bins.cells) for _, bins, _, _ in places]
+        starts = [start for _, _, start, _ in places]
+        self._cells, self._firsts = _spans(starts, cells)
+        self._nulls = np.array([end - (3 if kind is Histogram else 1) for kind, _, _, end in places], dtype=np.int64)
+        inner = [at for at, (kind, bins, _, _) in enumerate(places) if kind is Histogram and bins.cells > 2]
+        self._alike_names = [self._names[at] for at in inner]
+        self._inner, self._inner_firsts = _spans([starts[at] + 1 for at in inner], [cells[at] - 2 for at in inner])
+        self._width = np.repeat(np.array([cells[at] for at in inner], np.int64), [cells[at] - 2 for at in inner])
+
+    def of(self, vector: NDArray[np.int64]) -> dict[str, dict[str, int]]:
+        """Return them by feature, from the counts of all features."""
+        n = np.add.reduceat(vector[self._cells], self._firsts).tolist()
+        nulls = vector[self._nulls].tolist()
+        found = {name: {"n": a, "nulls": b} for name, a, b in zip(self._names, n, nulls, strict=True)}
+        if self._inner.size:
+            at, width = self._inner, self._width
+            rows = nearly_equal(vector[at], vector[at + width], vector[at + 2 * width])
+            alike = np.maximum.reduceat(rows, self._inner_firsts).tolist()
+            for name, value in zip(self._alike_names, alike, strict=True):
+                found[name]["alike"] = value
+        return found
+
+
+def _spans(starts: list[int], sizes: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of several spans one after the other, and at which of these each begins."""
+    spans = [np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    return np.concatenate([np.zeros(0, np.int64), *spans]), np.cumsum([0, *sizes[:-1]])[: len(sizes)]
+
+
 class Features(Mapping[str, Feature]):
     """The statistics of a profile's features by column, out of the vector of their counts, each made when asked for.
 
     Of thousands of columns, making what nobody looks at costs more than reading the counts.
     """
 
-    __slots__ = ("_made", "_places", "_vector")
+    __slots__ = ("_layout", "_made", "_places", "_totals", "_vector")
 
     def __init__(self, layout: Layout, vector: NDArray[np.int64]) -> None:
-        self._places, self._vector = layout.places, vector
+        self._layout, self._places, self._vector = layout, layout.places, vector
         self._made: dict[str, Feature] = {}
+        self._totals: Mapping[str, Mapping[str, int]] = {}
 
     def __getitem__(self, name: str) -> Feature:
         found = self._made.get(name)
         if found is None:
             kind, bins, start, end = self._places[name]
-            found = self._made[name] = kind(bins, self._vector[start:end])
+            found = self._made[name] = object.__new__(kind)
+            # As the constructor would, less its checks: these places are those of the layout's own bins.
+            found.__dict__.update(bins=bins, vector=self._vector[start:end])
+            if len(self._made) == _SEVERAL:
+                self._totals = self._layout.totals.of(self._vector)
+            if self._totals:
+                # Where it would be kept once it was asked for (`functools.cached_property`).
+                found.__dict__.update(self._totals[name])
         return found
 
     def __iter__(self) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pitstop.statistics.base import Floats
 from pitstop.statistics.kernels import Hashes, address, library
 
 # Rows below which starting a thread costs more than it saves.
-_FEW_ROWS = 10_000
+FEW_ROWS = 10_000
 _TEST = np.dtype("u8, u8, u8, i8, u8, u8, u8, i8")  # `struct test`
 
 
@@ -57,7 +57,7 @@ def find_leaves(tests: Sequence[LeafTest], leaf: NDArray[np.int32], rows: int, t
             table.ctypes.data, len(tests), start, min(start + share, rows), leaf.ctypes.data, found.ctypes.data
         )
 
-    share = max(-(-rows // threads), _FEW_ROWS)
+    share = max(-(-rows // threads), FEW_ROWS)
     starts = range(0, rows, share)
     if len(starts) <= 1:
         some(0)
