@@ -118,7 +118,7 @@ def diagnose(
         noticed = [alarm.column for alarm in mine if alarm.column]
         moved = [*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)]
         breaks = look.breaks(moved, (first, end))
-    segments = look.risen((first, end)) if look is not None and "error" in kinds else ()
+    segments = look.risen((incident.since, end)) if look is not None and "error" in kinds else ()
     sentence = _sentence(mine, suspects, split, baseline, calendar, breaks, segments)
     return Cause(sentence, suspects, split, baseline.profile, after, breaks, segments)
 

@@ -79,12 +79,14 @@ def segments_of(spec: ModelSpec, log: RowLog, baseline: Baseline, last: int) -> 
 def risen_segments(spec: ModelSpec, log: RowLog, baseline: Baseline, windows: tuple[int, int]) -> tuple[Segment, ...]:
     """Return the segments whose error rose most above the reference's, of the cohorts that have come of age.
 
-    `windows`: the first one whose predictions count, and the last one whose labels are known. A row counts as in the
-    cells that a drop is split by, with its error less the reference's mean in its leaf: a kind of rows that was always
-    hard has not risen. `mean` and `others` are such differences.
+    `windows`: the first one whose predictions count (90 back at most), and the last one whose labels are known. A row
+    counts with its error less the reference's mean in its leaf: a kind of rows that was always hard has not risen.
+    `mean` and `others` are such differences.
     """
     calendar = spec.calendar
-    first, last = windows
+    last = windows[1]
+    # Rows from before are not judged anew when a model is released: what was said of them was another's.
+    first = max(windows[0], last - REFERENCE_WINDOWS + 1, baseline.windows[1] - max(baseline.ages, default=0))
     age = baseline.ages[len(baseline.ages) // 2] if baseline.ages else 0
     rows = log.predicted_between(calendar.window_start(first), calendar.window_start(max(first, last - age + 1)))
     rows = _spread(rows[_judged(log, rows, calendar.window_start(last + 1))], MOST_ROWS)
