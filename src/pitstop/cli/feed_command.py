@@ -1,9 +1,10 @@
-"""`pitstop feed`: hands over what is new in a folder, a bucket or a database, once or again and again."""
+"""`pitstop feed`: hands over what is new in a folder, a bucket, a database or a topic, once or again and again."""
 
 from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -21,30 +22,54 @@ if TYPE_CHECKING:
 def feed(
     target: Annotated[str, typer.Argument(help="A service (http://host:8900) or a workspace.")],
     source: Annotated[
-        str, typer.Argument(help="A folder, a bucket (s3://BUCKET/PREFIX?region=R), postgresql://..., a DuckDB file.")
+        str,
+        typer.Argument(
+            help="A folder, a bucket (s3://BUCKET/PREFIX?region=R), postgresql://..., a DuckDB file, "
+            "a topic (kafka://HOST:9092/TOPIC)."
+        ),
     ],
     *,
     model: Annotated[str, typer.Option(help="The model, where a service or workspace has more than one.")] = "",
     kind: Annotated[str, typer.Option(help="What the rows are: predictions or labels.")] = "predictions",
     sql: Annotated[str, typer.Option(help="Of a database: the query whose rows are handed over.")] = "",
     watermark: Annotated[str, typer.Option(help="Of a query: a column that only grows, such as the row's time.")] = "",
-    rows: Annotated[int, typer.Option(help="Of a query: rows of one page.", min=1, max=1_000_000)] = 100_000,
-    every: Annotated[float, typer.Option(help="Look again after so many seconds; 0: look once.", min=0)] = 0.0,
+    rows: Annotated[
+        int, typer.Option(help="Of a query: rows of one page; of a topic: messages of a batch.", min=1, max=1_000_000)
+    ] = 100_000,
+    every: Annotated[
+        float,
+        typer.Option(
+            help="Look again after so many seconds; 0: look once. Of a topic: how long a batch may fill.", min=0
+        ),
+    ] = 0.0,
     settled: Annotated[float, typer.Option(help="Seconds for which a file on a disk has to lie still.", min=0)] = 5.0,
-    state: Annotated[Path, typer.Option(help="Where to remember how far it came.")] = Path(".pitstop-feed.json"),
+    state: Annotated[
+        Path, typer.Option(help="Where to remember how far it came; of a topic its group does that.")
+    ] = Path(".pitstop-feed.json"),
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PITSTOP_KAFKA_SETTINGS", help="Of a topic: a file of property=value for Kafka's client (TLS, SASL)."
+        ),
+    ] = None,
     key: Annotated[str, typer.Option(envvar="PITSTOP_KEY", help="An API key that may bring rows.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each look.")] = False,
 ) -> None:
     """Hand over what is new; each row is stored once, whatever is killed. Exit code 1 where a file cannot be read."""
     from pitstop.cli.sagemaker_lines import hand_over_lines, sagemaker_lines  # noqa: PLC0415 - as below
+    from pitstop.cli.topic_feed import feed_topic  # noqa: PLC0415 - as below
     from pitstop.integrations.feeding import Fed, Memory, feed_folder, feed_query  # noqa: PLC0415 - heavy
     from pitstop.integrations.file_source import FolderSource  # noqa: PLC0415 - as above
+    from pitstop.integrations.kafka_settings import is_topic  # noqa: PLC0415 - as above
     from pitstop.integrations.sql_source import QuerySource  # noqa: PLC0415 - as above
 
     what = _kind(kind)
-    if bool(sql) != bool(watermark):
-        msg = f"got --sql {sql!r} and --watermark {watermark!r}; a query goes together with a column that only grows"
-        raise IngestError(msg)
+    _check_query(sql, watermark)
+    if is_topic(source):
+        feed_topic(
+            what, target, source, model, key, settings, rows=rows, every=every, tell=partial(_tell, as_json=as_json)
+        )
+        return
     memory = Memory.of(state, json.dumps([_shown(source), sql, watermark, kind, model]))
 
     def take(found: object) -> int:
@@ -72,6 +97,12 @@ def feed(
         _tell(found, as_json=as_json)
         if found.problems:
             raise typer.Exit(1)
+
+
+def _check_query(sql: str, watermark: str) -> None:
+    if bool(sql) != bool(watermark):
+        msg = f"got --sql {sql!r} and --watermark {watermark!r}; a query goes together with a column that only grows"
+        raise IngestError(msg)
 
 
 def _kind(kind: str) -> Literal["predictions", "labels"]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -21,11 +23,15 @@ _AGAIN = frozenset({401, 403, 408, 421, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Answer:
-    """`taken`: the batch is durable there. `later`: try again after `wait` seconds. `refused`: it never will be."""
+    """`taken`: the batch is durable there. `later`: try again after `wait` seconds. `refused`: it never will be.
+
+    `status` is the code of HTTP, 0 where there was no answer.
+    """
 
     outcome: Literal["taken", "later", "refused"]
     detail: str = ""
     wait: float = 0.0
+    status: int = 0
 
 
 class Poster:
@@ -42,10 +48,18 @@ class Poster:
         self._parts, self._key, self._seconds = parts, key, seconds
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, model: str, kind: str, payload: bytes, media: str = ARROW, name: str = "") -> Answer:
-        """Post a batch called `name`. Never raises for what a network or a service can do."""
+    def post(
+        self,
+        model: str,
+        kind: str,
+        payload: bytes,
+        media: str = ARROW,
+        name: str = "",
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
+        """Post a batch called `name`, with `more` headers. Never raises for what a network or a service can do."""
         path = f"{self._parts.path.rstrip('/')}/v1/models/{quote(model, safe='')}/{kind}"
-        headers = {"Content-Type": media}
+        headers = {**more, "Content-Type": media}
         if name:
             headers["Idempotency-Key"] = name
         if self._key:
@@ -59,14 +73,14 @@ class Poster:
             self.close()
             return Answer("later", f"{self._parts.netloc} does not answer: {error}")
         if answer.status == HTTPStatus.OK:
-            return Answer("taken")
+            return Answer("taken", status=answer.status)
         if answer.will_close:
             self.close()
         detail = f"{self._parts.netloc} answers {answer.status}: {_detail(body)}"
         if answer.status in _AGAIN:
             stated = answer.headers.get("Retry-After", "")
-            return Answer("later", detail, float(stated) if stated.isdigit() else 0.0)
-        return Answer("refused", detail)
+            return Answer("later", detail, float(stated) if stated.isdigit() else 0.0, answer.status)
+        return Answer("refused", detail, status=answer.status)
 
     def close(self) -> None:
         """End the connection."""

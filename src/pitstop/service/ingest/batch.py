@@ -17,8 +17,9 @@ Specs = Callable[[str], ModelSpec | None]
 class Batch:
     """Rows of one model as they were sent; of kind `events`: half of a prediction, as `cloud_events` writes it.
 
-    `format`: one of `pitstop.service.ingest.formats.FORMATS`. `id`: the sender's name for the batch; the same id again
-    is the same batch, whatever it holds. Empty: each time it is sent it is another batch. `by`: who sent it.
+    `format`: one of `pitstop.service.ingest.formats.FORMATS` or of `topic_messages`. `id`: the sender's name for the
+    batch; the same id again is the same batch, whatever it holds. Empty: each time it is sent it is another batch.
+    `by`: who sent it.
     """
 
     model: str

@@ -26,6 +26,7 @@ from pitstop.service.ingest.label_rows import label_rows
 from pitstop.service.ingest.pairing import pair
 from pitstop.service.ingest.reading import pieces, refuse_third_class
 from pitstop.service.ingest.receiving import Receiving
+from pitstop.service.ingest.topic_messages import without_set_aside
 from pitstop.store import intake as kept
 from pitstop.store.compaction import compact, crowded
 from pitstop.store.disk import disk_errors
@@ -41,7 +42,7 @@ SPOOL, RECORDS, MODELS = "spool", "records", "models"
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: batches stored, batches that were known before, batches quarantined, bytes of the spool."""
+    """What one step did: batches stored whole, batches known before, entries quarantined, bytes of the spool."""
 
     batches: int = 0
     repeated: int = 0
@@ -197,7 +198,8 @@ class Drain:
         for entry in entries:
             content = {"kind": entry.kind, "format": entry.format, "at": entry.at, "batch": entry.batch_id}
             store.put_artifact(content, "quarantine", artifact_id("quarantine", content), entry.at, (), entry.model)
-        return Step(len(fresh) - (len(refused) - len(hopeless)), repeated, len(entries))
+        odd_ones = {(record.file, record.start) for record, _ in refused[len(hopeless) :]}
+        return Step(len(fresh) - len(odd_ones), repeated, len(entries))
 
     def _settle(self, store: Transaction, number: int, state: str, order: SpoolRecord) -> None:
         """Close an entry of the quarantine, on record with who ordered it; a mended batch counts as stored."""
@@ -274,12 +276,13 @@ class Drain:
         self, store: Transaction, model: str, predictions: Sequence[SpoolRecord], labels: Sequence[SpoolRecord]
     ) -> list[tuple[SpoolRecord, str]]:
         """Store a model's batches; return those that cannot be, each with the reason."""
+        refused: list[tuple[SpoolRecord, str]] = []
+        predictions, labels = (without_set_aside(records, refused) for records in (predictions, labels))
         spec = self._specs(model)
         if spec is None:
             reason = f"no model {model!r} is registered here any more"
-            return [(record, reason) for record in (*predictions, *labels)]
+            return [*refused, *((record, reason) for record in (*predictions, *labels))]
         receiving = Receiving(store, self.home, spec, self._loop_home)
-        refused: list[tuple[SpoolRecord, str]] = []
         ordinal = receiving.intake.rows
 
         def rows_of(table: pa.Table) -> pa.Table:

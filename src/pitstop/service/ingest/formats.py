@@ -19,6 +19,14 @@ from pitstop.records.sources import plain_strings
 from pitstop.records.text_tables import read_csv
 from pitstop.service.ingest.batch import LIMITS, Limits
 from pitstop.service.ingest.messages import is_compressed
+from pitstop.service.ingest.topic_messages import (
+    MESSAGES,
+    MESSAGES_MEDIA,
+    SET_ASIDE,
+    SET_ASIDE_MEDIA,
+    read_set_aside,
+    rows_of_lines,
+)
 
 MEDIA_TYPES: Mapping[str, str] = {
     "application/json": "json",
@@ -33,6 +41,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     "application/vnd.apache.parquet": "parquet",
     "application/parquet": "parquet",
     "application/x-parquet": "parquet",
+    MESSAGES_MEDIA: MESSAGES,
+    SET_ASIDE_MEDIA: SET_ASIDE,
 }
 FORMATS = ("json", "ndjson", "csv", "arrow", "parquet")
 ROWS_AT_A_TIME = 65_536
@@ -55,7 +65,7 @@ def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
 
 def read_batch(kind: str, payload: bytes, limits: Limits = LIMITS) -> pa.Table:
     """Return the rows of a payload as a table. Raises as `count_rows` does."""
-    if kind in ("json", "ndjson"):
+    if kind in ("json", "ndjson", MESSAGES):
         return table_of_rows(json_rows(kind, payload, limits))
     read = _READERS[_known(kind)]
     with _broken(kind):
@@ -63,10 +73,12 @@ def read_batch(kind: str, payload: bytes, limits: Limits = LIMITS) -> pa.Table:
 
 
 def json_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> list[dict[str, Any]]:
-    """Return the rows of a JSON object, an array of objects, or (`ndjson`) an object on each line."""
+    """Return the rows of a JSON object, an array of objects, an object on each line (`ndjson`), or of `messages`."""
     try:
-        if kind == "ndjson":
-            found: Any = [json.loads(line) for line in payload.split(b"\n") if line.strip()]
+        if kind == MESSAGES:
+            found: Any = rows_of_lines(payload)
+        elif kind == "ndjson":
+            found = [json.loads(line) for line in payload.split(b"\n") if line.strip()]
         else:
             found = json.loads(payload)
             if type(found) is dict:
@@ -113,7 +125,7 @@ def _broken(kind: str) -> Iterator[None]:
 
 
 def _known(kind: str) -> str:
-    if kind not in FORMATS:
+    if kind not in _COUNTERS:
         msg = f"got the format {kind!r}; known: {', '.join(FORMATS)}"
         raise UnreadableTableError(msg)
     return kind
@@ -131,6 +143,21 @@ def _count_json(payload: bytes, limits: Limits) -> int:
 
 def _count_lines(payload: bytes, limits: Limits) -> int:
     return len(json_rows("ndjson", payload, limits))
+
+
+def _count_messages(payload: bytes, limits: Limits) -> int:
+    return len(json_rows(MESSAGES, payload, limits))
+
+
+def _count_set_aside(payload: bytes, _: Limits) -> int:
+    """Hold it to its form; it stands for one row, which nobody could read."""
+    read_set_aside(payload)
+    return 1
+
+
+def _read_set_aside(payload: bytes, _: Limits) -> pa.Table:
+    reason = read_set_aside(payload)[1]
+    raise UnreadableTableError(reason)
 
 
 def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
@@ -280,6 +307,8 @@ def _first_line(error: BaseException) -> str:
 _COUNTERS: Mapping[str, Callable[[bytes, Limits], int]] = {
     "json": _count_json,
     "ndjson": _count_lines,
+    MESSAGES: _count_messages,
+    SET_ASIDE: _count_set_aside,
     "csv": _count_csv,
     "arrow": _count_arrow,
     "parquet": _count_parquet,
@@ -288,4 +317,5 @@ _READERS: Mapping[str, Callable[[bytes, Limits], pa.Table]] = {
     "csv": _read_csv,
     "arrow": _read_arrow,
     "parquet": _read_parquet,
+    SET_ASIDE: _read_set_aside,
 }

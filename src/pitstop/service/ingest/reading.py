@@ -10,9 +10,10 @@ import pyarrow as pa
 from pitstop.errors import ColumnValueError, RecordError, SpecError, StatisticError
 from pitstop.records.spec import ModelSpec
 from pitstop.service.ingest.formats import json_rows, read_batch, table_of_rows
+from pitstop.service.ingest.topic_messages import MESSAGES, split
 from pitstop.store.spool import SpoolRecord
 
-JSON = ("json", "ndjson")
+JSON = ("json", "ndjson", MESSAGES)
 # What the content of a batch may bring forth; everything else is a fault of ours or of the disk.
 _CONTENT = (RecordError, SpecError, StatisticError, pa.ArrowException, ArithmeticError, ValueError, TypeError)
 
@@ -38,12 +39,18 @@ def pieces(
     convert: Callable[[pa.Table], pa.Table],
     refused: list[tuple[SpoolRecord, str]],
 ) -> Iterator[pa.Table]:
-    """Read batches together where they fit together, and halve a group that does not until the odd one stands alone."""
+    """Read batches together where they fit together, and halve a group that does not until the odd one stands alone.
+
+    A batch of messages is a group of them.
+    """
     if not records:
         return
     try:
         yield convert(_table(records))
     except _CONTENT as error:
+        if len(records) == 1 and records[0].meta["format"] == MESSAGES:
+            yield from pieces(split(records[0]), convert, refused)
+            return
         if len(records) == 1:
             refused.append((records[0], str(error)))
             return
