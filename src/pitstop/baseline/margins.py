@@ -87,14 +87,11 @@ def fit_margins(
 ) -> Margins | None:
     """Fit the margins to labelled rows that the tree was not fitted on; None for fewer than 500.
 
-    `codes`: int32[rows, features + 1] as `cell_codes` gives them. `importance` as in `Baseline`. Of more than 10,000
-    rows as many are taken evenly. Ridge regression within leaves; its noise by the jackknife over groups of rows.
+    `codes`: int32[rows, features + 1] as `cell_codes` gives them, of at most `MOST_ROWS` rows where time matters.
+    `importance` as in `Baseline`. Ridge regression within leaves; its noise by the jackknife over groups of rows.
     """
     if len(losses) < FEWEST_ROWS:
         return None
-    if len(losses) > MOST_ROWS:
-        taken = np.linspace(0, len(losses) - 1, MOST_ROWS).astype(np.int64)
-        codes, leaves, losses = codes[taken], leaves[taken], losses[taken]
     columns, places, sizes = _chosen(layout, importance)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     rows = len(losses)

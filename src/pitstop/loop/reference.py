@@ -20,7 +20,7 @@ from pitstop.baseline.baseline import (
     surrogate_importance,
 )
 from pitstop.baseline.expectation import Said, fit_expectation
-from pitstop.baseline.margins import fit_margins
+from pitstop.baseline.margins import MOST_ROWS, fit_margins
 from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.engines.base import Piece
 from pitstop.engines.local import LocalEngine
@@ -96,7 +96,9 @@ def fit_reference(
     cells = reduce(Cells.merged, odd, Cells.empty(LeafBins()))
     scores = profile.scores
     importance = surrogate_importance(_codes(layout, log, predicted), _output(spec, log, predicted), names_of(layout))
-    codes = _codes(layout, log, labelled[~even])
+    held_out = np.flatnonzero(~even)
+    held_out = held_out[np.linspace(0, held_out.size - 1, min(held_out.size, MOST_ROWS)).astype(np.int64)]
+    codes = _codes(layout, log, labelled[held_out])
     baseline = Baseline(
         id=artifact_id("baseline", {"owner": owner, "at": end, "profile": profile.id, "outcomes": outcomes.id}),
         at=end,
@@ -115,7 +117,7 @@ def fit_reference(
         expectation=fit_expectation(layout, _said(layout, log, labelled), log.labels[labelled]),
         breaks=True,
         groups=groups,
-        margins=fit_margins(layout, importance, codes, tree.apply(codes), errors[~even]),
+        margins=fit_margins(layout, importance, codes, tree.apply(codes), errors[held_out]),
     )
     return Reference(baseline, windows)
 
