@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,12 @@ class Change:
     kept: tuple[Kept, ...]
     released: bool = False
     decisions: tuple[Decision, ...] = ()
+
+
+def _by_saving(duel: Duel) -> tuple[bool, float]:
+    """Sort what is proven before what is not, and by what it saves a row."""
+    better = duel.test.verdict == "better"
+    return not better, -duel.test.mean if better else 0.0
 
 
 class Contesting(Selective):
@@ -81,29 +88,36 @@ class Contesting(Selective):
             return False
         rows = self.log.features(late)
         now = self.calendar.period_at(self.calendar.window_start(window)) - self.first_period
-        for number in [duel.other for duel in self.duels]:
-            # What was decided for one may have ended another.
-            duel = next((item for item in self.duels if item.other == number), None)
+        bet = partial(self._bet, as_of=as_of, late=late, rows=rows, champion=champion, kept=kept)
+        # The way back comes first, and what was decided for one may have ended another.
+        for number in [duel.other for duel in self.duels if duel.kind != "shadow"]:
+            duel = self._running(number)
             if duel is None:
                 continue
             if duel.kind == "canary":
                 released = self._watch_canary(duel, now, as_of, late, champion, kept)
             else:
-                released = self._score(duel, now, as_of, late, rows, champion, kept)
+                released = bet(duel) and self._act(number, now, as_of, kept)
             if released:
                 return True
-        return False
+        going = {duel.other for duel in self.duels if duel.kind == "shadow" and bet(duel)}
+        # All that are proven are so at once, at their shares of the error probability: the one that saves most goes on.
+        shadows = sorted((duel for duel in self.duels if duel.other in going), key=_by_saving)
+        return any(self._act(duel.other, now, as_of, kept) for duel in shadows)
 
-    def _score(
-        self, duel: Duel, now: int, as_of: int, late: Ints, rows: pa.Table, champion: Predictions, kept: list[Kept]
+    def _running(self, number: int) -> Duel | None:
+        return next((item for item in self.duels if item.other == number), None)
+
+    def _bet(
+        self, duel: Duel, *, as_of: int, late: Ints, rows: pa.Table, champion: Predictions, kept: list[Kept]
     ) -> bool:
-        """Bet on the rows of a window in the test of a shadow, or of the model before; act where it is decided."""
-        other, test, segments = self.candidates[duel.other], duel.test, duel.segments
+        """Bet on the rows of a window in the test of a shadow, or of the model before; return whether it goes on."""
+        test, segments = duel.test, duel.segments
         if self.spec.columns.propensity is not None:
             found = self._bet_on_cohort(duel, as_of, kept)
             if found is None:
                 return False
-            duel, test, segments = found, found.test, found.segments
+            duel = found
         elif len(late):
             theirs = self._hear([duel.other], rows, as_of, kept).get(duel.other)
             if theirs is None:
@@ -115,6 +129,14 @@ class Contesting(Selective):
                 segments = bet_on_segments(self.spec, self.log, segments, late, champion, theirs)
             duel = replace(duel, test=test, windows=duel.windows + 1, segments=segments)
         self._replace(duel)
+        return True
+
+    def _act(self, number: int, now: int, as_of: int, kept: list[Kept]) -> bool:
+        """Act on the test of a shadow, or of the model before, where it is decided or over."""
+        duel = self._running(number)
+        if duel is None:
+            return False
+        other, test, segments = self.candidates[number], duel.test, duel.segments
         over = now - duel.opened >= SHADOW_PERIODS
         waits = test.verdict == "undecided" or (test.verdict == "better" and self._may_be_proven_yet(duel))
         if duel.windows < LEAST_WINDOWS or (waits and not over):
@@ -126,6 +148,7 @@ class Contesting(Selective):
             challenger=other.id,
             caused_by=(self.timeline.releases[-1].id,),
             segments=segments.to_json() if segments is not None and segments.tests else None,
+            among=duel.among,
         )
         kept.append(Kept("comparison", proof.id, as_of, proof.caused_by, proof.to_json()))
         if test.verdict == "better" and duel.kind == "rollback":

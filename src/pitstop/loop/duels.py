@@ -32,7 +32,8 @@ class Duel:
     `shadow`: a challenger that enters when it is better. `rollback`: the model before, which returns when it is.
     `canary`: one that serves a share of the rows, compared on those, and is stopped when it is worse. `segments` are
     the tests of a shadow by segment. Where the decision hides the outcome, rows enter by whole windows: those before
-    `until` have, and `outcome` has learnt from them.
+    `until` have, and `outcome` has learnt from them. `among` is how many shadows were opened together: they share the
+    error probability.
     """
 
     kind: Literal["shadow", "rollback", "canary"]
@@ -43,6 +44,7 @@ class Duel:
     segments: SegmentTests | None = None
     until: int = 0
     outcome: OutcomeModel | None = None
+    among: int = 1
 
     def to_state(self) -> dict[str, Any]:
         """Return the duel as plain JSON types."""
@@ -55,6 +57,7 @@ class Duel:
             "segments": None if self.segments is None else self.segments.to_state(),
             **({"until": self.until} if self.until else {}),
             **({"outcome": self.outcome.to_state()} if self.outcome is not None else {}),
+            **({"among": self.among} if self.among > 1 else {}),
         }
 
     @classmethod
@@ -66,7 +69,7 @@ class Duel:
         outcome = OutcomeModel.from_state(state["outcome"]) if state.get("outcome") else None
         return cls(
             *(state["kind"], state["other"], state["opened"], test, state["windows"]),
-            *(by_segment, state.get("until", 0), outcome),
+            *(by_segment, state.get("until", 0), outcome, state.get("among", 1)),
         )
 
 

@@ -24,6 +24,9 @@ Ints = NDArray[np.int64]
 
 # Folds of the reference before the first release, so that its scores are out of sample.
 FOLDS = 3
+# Candidates of further recipes are numbered by their period, and this much higher for each: they are in no column of
+# the loss matrix, which has one candidate a period, unless they take over.
+FURTHER = 1_000_000
 
 
 class Fitting:
@@ -46,7 +49,9 @@ class Fitting:
         self.screened: dict[str, Screened] = {}
         self.reported: set[str] = set()
         if models is not None:
-            check_options(spec.policy.recipe, spec)
+            for recipe in (spec.policy.recipe, *spec.policy.challengers):
+                parse_recipe(recipe)
+                check_options(recipe, spec)
 
     def require_labels(self, as_of: int) -> None:
         """Raise `EmptyTableError` where a first model is to be fitted and no label is known yet."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pitstop.errors import TrainingError
 from pitstop.loop.duels import LEAST_BOUND, Duel, disagreement_on
 from pitstop.loop.envelope import ProposedChange
-from pitstop.loop.fitting import Fitting
+from pitstop.loop.fitting import FURTHER, Fitting
 from pitstop.loop.gatekeeping import Gate, Held, keep_refusal, keep_withdrawal
 from pitstop.loop.kept import Kept, keep_failure
 from pitstop.loop.models import Models, Predictions
@@ -20,6 +20,7 @@ from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import PairedTest
 from pitstop.retraining.segments import SegmentTests
+from pitstop.retraining.sharing import share_of
 
 # A shadow that proves nothing in this many periods is given up, as is a release that is held up: the next is newer.
 SHADOW_PERIODS = 3
@@ -40,6 +41,8 @@ class Releasing(Fitting):
         self.recipe_test: PairedTest | None = None
         self.recipe_segments: SegmentTests | None = None
         self.duels: tuple[Duel, ...] = ()
+        # From which column on losses of a candidate are those of the one whose place it took.
+        self.reseated: int | None = None
 
     @property
     def canary_number(self) -> int | None:
@@ -74,17 +77,21 @@ class Releasing(Fitting):
         if item.id not in served:
             del self.candidates[number]
 
-    def _shadow(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
-        """Let a candidate score beside the champion, and start the test that would make it the champion."""
+    def _shadow(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str, among: int = 1) -> None:
+        """Let a candidate score beside the champion, and start the test that would make it the champion.
+
+        `among` is how many begin at once.
+        """
         item, now = self.candidates[number], self.calendar.period_at(as_of) - self.first_period
         why += self._how_fitted(item)
         self.timeline = self.timeline.shadow(as_of, item.id, item.rows, (*caused_by, item.id), why)
-        test, segments = PairedTest(self.spec.policy.alpha, LEAST_BOUND), self._open_segments(as_of)
-        self.duels = (*self.duels, Duel("shadow", number, now, test, segments=segments))
+        test = PairedTest(share_of(self.spec.policy.alpha, among), LEAST_BOUND)
+        segments = self._open_segments(as_of, among)
+        self.duels = (*self.duels, Duel("shadow", number, now, test, segments=segments, among=among))
 
-    def _open_segments(self, as_of: int) -> SegmentTests:
-        """Return the tests by segment of a comparison that begins at `as_of`."""
-        return open_segments(self.spec, self.log, self._lately(as_of), as_of)
+    def _open_segments(self, as_of: int, among: int = 1) -> SegmentTests:
+        """Return the tests by segment of a comparison that begins at `as_of`, of one challenger among some."""
+        return open_segments(self.spec, self.log, self._lately(as_of), as_of, among)
 
     def _lately(self, as_of: int) -> int:
         """Return since when rows are looked at to say which segments there are and what a row has lost lately."""
@@ -121,8 +128,13 @@ class Releasing(Fitting):
     def _admit(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str, kept: list[Kept]) -> bool:
         """Let a candidate serve, unless a pack that binds, or a limit, objects: then hold it, with one record.
 
-        Returns whether it is the champion now: where the specification asks for a canary, it serves a share first.
+        Returns whether it is the champion now: where the specification asks for a canary, it serves a share first. What
+        scores in shadow beside it is retired: it was compared with a champion that is about to go.
         """
+        why_not = f"the challenger by {self.candidates[number].recipe.name} goes before it"
+        for duel in self.duels:
+            if duel.kind == "shadow" and duel.other != number:
+                self._retire_waiting(duel.other, as_of, caused_by, why_not)
         if self.gate is None:
             return self._serve_more(number, as_of, caused_by, why)
         candidate = self.candidates[number]
@@ -208,8 +220,17 @@ class Releasing(Fitting):
         kept.append(keep_withdrawal(model, as_of, (held.refusal, *caused_by), why))
         self._retire_waiting(held.number, as_of, (held.refusal, *caused_by), why)
 
+    def _seated(self, number: int) -> int:
+        """Return the number of a candidate that takes over: one of a further recipe takes the place of its period."""
+        seat = number % FURTHER
+        if seat != number:
+            self.candidates[seat] = self.candidates.pop(number)
+            self.reseated = seat if self.reseated is None else min(seat, self.reseated)
+        return seat
+
     def _promote(self, number: int, as_of: int, caused_by: tuple[str, ...], why: str) -> None:
         """Make a candidate the champion and arm the test that would bring the old one back."""
+        number = self._seated(number)
         candidate = self.candidates[number]
         why += self._how_fitted(candidate)
         self.timeline = self.timeline.promote(as_of, candidate.id, candidate.rows, (*caused_by, candidate.id), why)

@@ -11,6 +11,7 @@ from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
 from pitstop.retraining.propensities import Ends
 from pitstop.retraining.segments import SegmentTests
+from pitstop.retraining.sharing import share_of
 
 Ints = NDArray[np.int64]
 
@@ -25,10 +26,11 @@ def segment_columns(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*spec.columns.segments, *spec.columns.protected)))
 
 
-def open_segments(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> SegmentTests:
+def open_segments(spec: ModelSpec, log: RowLog, since: int, as_of: int, among: int = 1) -> SegmentTests:
     """Return tests of the segments that had rows enough among those labelled from `since` to before `as_of`.
 
-    The largest are taken. The margin is a share of what a row lost in that time, by whoever served.
+    `among` challengers, tested at once, share the error probability. The largest segments are taken. The margin is a
+    share of what a row lost in that time, by whoever served.
     """
     known = np.flatnonzero((log.first_label_at >= since) & (log.first_label_at < as_of))
     counted: list[tuple[int, str, str]] = []
@@ -39,7 +41,7 @@ def open_segments(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> Segme
     counted.sort(key=lambda item: (-item[0], item[1], item[2]))
     chosen = [(column, word) for count, column, word in counted[:MOST_SEGMENTS] if count >= LEAST_ROWS]
     margin = spec.limits.segment_margin * recent_loss(spec, log, since, as_of)
-    return SegmentTests.opened(spec.policy.alpha, margin, chosen, len(counted) - len(chosen))
+    return SegmentTests.opened(share_of(spec.policy.alpha, among), margin, chosen, len(counted) - len(chosen))
 
 
 def bet_on_segments(

@@ -20,9 +20,10 @@ from pitstop.errors import TrainingError
 from pitstop.loop.cohorts import as_all_rows
 from pitstop.loop.contesting import Change, Contesting
 from pitstop.loop.duels import Duel, difference_bound, row_losses
+from pitstop.loop.fitting import FURTHER
 from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision, keep_failure
-from pitstop.loop.models import Models
+from pitstop.loop.models import Models, Predictions
 from pitstop.loop.quarantine import Break
 from pitstop.loop.rowlog import RowLog
 from pitstop.loop.segmenting import bet_on_segments
@@ -32,6 +33,7 @@ from pitstop.releases import Release, ReleaseTimeline
 from pitstop.retraining.comparison import Comparison, PairedTest
 from pitstop.retraining.label_issues import Screened
 from pitstop.retraining.outcome_model import OutcomeModel
+from pitstop.retraining.recipes import options_of
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.trainer import Challenger
 from pitstop.strategy.asking import Labels, asking
@@ -104,23 +106,19 @@ class Upkeep(Contesting):
             kept.append(self._ask(now, as_of, chain))
         if decision.action != "retrain" or not possible or ordered:
             return Change(tuple(kept), decisions=(decision,))
-        return replace(self._enter(now, as_of, decision, kept), decisions=(decision,))
+        return replace(self._enter(now, as_of, chain, decision, kept), decisions=(decision,))
 
     def _close_column(self, period: int, kept: list[Kept]) -> None:
         """Score all models on the rows labelled in `period`, and the freshest one on those predicted in it."""
         start, end = self.calendar.period_start(period), self.calendar.period_start(period + 1)
-        late = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < end))
-        # In the order of arrival: the tests bet on one row after the other.
-        late = late[np.argsort(self.log.first_label_at[late], kind="stable")]
+        late = self._labelled_between(start, end)
         if self.models is None:
             served = row_losses(self.spec, self.log, late, self.log.served_class.values[late])
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return
-        self._settle(self.calendar.period_start(period + 1), kept)
-        found = self._hear(self._fitted_by(start), self.log.features(late), end, kept)
-        by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
-        if self.spec.columns.propensity is not None:
-            by_row = {number: as_all_rows(lost, self.log.chance.values[late]) for number, lost in by_row.items()}
+        self._settle(end, kept)
+        self._recount(end, kept)
+        found, by_row = self._lost_by(start, end, late, kept)
         self.matrix = self.matrix.with_column(by_row if len(late) else {})
         if not found:
             return
@@ -140,6 +138,36 @@ class Upkeep(Contesting):
             segments = self.recipe_segments or self._open_segments(start)
             both = found[self.champion], found[fresh]
             self.recipe_segments = bet_on_segments(self.spec, self.log, segments, late, *both)
+
+    def _labelled_between(self, start: int, end: int) -> Ints:
+        """Return the rows labelled in a span in the order of arrival: the tests bet on one row after the other."""
+        late = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < end))
+        return late[np.argsort(self.log.first_label_at[late], kind="stable")]
+
+    def _lost_by(
+        self, start: int, as_of: int, late: Ints, kept: list[Kept]
+    ) -> tuple[dict[int, Predictions], dict[int, NDArray[np.float64]]]:
+        """Return what the candidates that can judge a period say of the rows labelled in it, and what they lost."""
+        found = self._hear(self._fitted_by(start), self.log.features(late), as_of, kept)
+        by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
+        if self.spec.columns.propensity is not None:
+            by_row = {number: as_all_rows(lost, self.log.chance.values[late]) for number, lost in by_row.items()}
+        return found, by_row
+
+    def _recount(self, as_of: int, kept: list[Kept]) -> None:
+        """Count the columns again in which a candidate has since taken another one's place.
+
+        It was fitted at the same instant, so it has seen none of their labels.
+        """
+        first, self.reseated = self.reseated, None
+        if first is None:
+            return
+        columns, self.matrix = self.matrix.periods, self.matrix.visible(first)
+        for column in range(first, columns):
+            begin = self.calendar.period_start(self.first_period + column)
+            late = self._labelled_between(begin, self.calendar.period_start(self.first_period + column + 1))
+            _, by_row = self._lost_by(begin, as_of, late, kept)
+            self.matrix = self.matrix.with_column(by_row if len(late) else {})
 
     def _fitted_by(self, start: int) -> list[int]:
         """Return the candidates that can judge a period which starts at `start`, oldest first.
@@ -249,7 +277,7 @@ class Upkeep(Contesting):
         releases = sum(since <= at < as_of for version, at in first.items() if version > 1)
         return releases * self.spec.costs.release + fits * self.spec.costs.fit_per_row
 
-    def _enter(self, now: int, as_of: int, decision: Decision, kept: list[Kept]) -> Change:
+    def _enter(self, now: int, as_of: int, chain: str, decision: Decision, kept: list[Kept]) -> Change:
         """Release the candidate of this period where its recipe is proven, else put it in shadow."""
         assert self.models is not None  # noqa: S101 - open_period() has looked; for the type checker
         before = len(self.timeline.releases)
@@ -289,8 +317,32 @@ class Upkeep(Contesting):
                 )
                 released = self._admit(now, as_of, (decision.id, proof.id), why, kept)
                 return Change((*kept, *self._releases(before)), released=released)
-        self._shadow(now, as_of, (decision.id,), why)
+        further = self.spec.policy.challengers
+        among = 1 + len(further)
+        if further:
+            why += f"; one of {among} that begin together and share the error probability"
+        self._shadow(now, as_of, (decision.id,), why, among)
+        for place, recipe in enumerate(further, start=1):
+            self._challenge_by(recipe, now + place * FURTHER, as_of, chain, (decision.id,), kept)
         return Change((*kept, *self._releases(before)))
+
+    def _challenge_by(
+        self, recipe: str, number: int, as_of: int, chain: str, caused_by: tuple[str, ...], kept: list[Kept]
+    ) -> None:
+        """Fit a challenger of a further recipe and put it in shadow; without rows, money or a model there is none."""
+        rows = len(self._training_rows(as_of, recipe))
+        price = self.spec.costs.fit_per_row * rows * options_of(recipe).passes
+        if not rows or self._restraint.over_budget(self._spent(as_of), price):
+            return
+        kept.append(self._ask(number, as_of, chain, recipe))
+        try:
+            self._finish(number)
+        except TrainingError as error:
+            kept.append(keep_failure(self.candidates.pop(number), as_of, error))
+            return
+        self._report(as_of, kept)
+        why = f"in shadow beside the challenger by {self.spec.policy.recipe}, fitted by {recipe}"
+        self._shadow(number, as_of, caused_by, why, 1 + len(self.spec.policy.challengers))
 
     # State.
 
@@ -313,6 +365,7 @@ class Upkeep(Contesting):
             "breaks": [item.to_state() for item in self.breaks],
             "screened": {name: found.to_json() for name, found in self.screened.items()},
             "reported": sorted(self.reported),
+            "reseated": self.reseated,
             "held": None if self.held is None else self.held.to_state(),
         }
 
@@ -340,6 +393,7 @@ class Upkeep(Contesting):
         self.breaks = tuple(Break.from_state(item) for item in state.get("breaks", ()))
         self.screened = {name: Screened.from_json(found) for name, found in state.get("screened", {}).items()}
         self.reported = set(state.get("reported", ()))
+        self.reseated = state.get("reseated")
         self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return

@@ -57,6 +57,7 @@ _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
     ("costs", "label_per_row", 0.0),
     ("costs", "people_per_period", 0.0),
     ("policy", "quarantine", False),
+    ("policy", "challengers", ()),
     ("trainer", "format", "native"),
     ("trainer", "trusted", ()),
     ("alarms", "minimum_rows", 1),
@@ -168,9 +169,11 @@ class TrainerSection:
 class PolicySection:
     """`[policy]`: who decides when to retrain, and on which history (`all`, or `last_6` for six periods).
 
-    `alpha` bounds the probability of promoting a challenger that is not better. `agreement` is the largest share of
-    rows on which a refitted challenger may decide differently from the tested one and still inherit its proof. With
-    `quarantine` rows from a broken pipeline are left out of training, and nothing is retrained while it is broken.
+    `challengers` are further recipes: where a challenger goes into shadow because nothing is proven yet, one of each
+    goes with it. `alpha` bounds the probability of promoting a challenger that is not better; those that are in shadow
+    together share it. `agreement` is the largest share of rows on which a refitted challenger may decide differently
+    from the tested one and still inherit its proof. With `quarantine` rows from a broken pipeline are left out of
+    training, and nothing is retrained while it is broken.
     """
 
     name: str = "shadow_plan"
@@ -179,6 +182,7 @@ class PolicySection:
     agreement: float = 0.15
     fit_every: int = 1
     quarantine: bool = False
+    challengers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,6 +251,10 @@ class ModelSpec:
         _ = self.calendar
 
     def _check_releases(self) -> None:
+        own, further = self.policy.recipe, self.policy.challengers
+        if len({own, *further}) < 1 + len(further):
+            msg = f"[policy] challengers names {list(further)} beside the recipe {own!r}; name each recipe once"
+            raise SpecError(msg)
         if self.canary.share and not self.columns.id:
             msg = "[canary] chooses rows by their id, and [columns] names none; add id = ..."
             raise SpecError(msg)

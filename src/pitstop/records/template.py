@@ -196,6 +196,8 @@ def _policy(spec: ModelSpec) -> list[str]:
         "# Who decides when to retrain, and which history a challenger is trained on.",
         f"name = {_text(policy.name)}",
         f"recipe = {_text(policy.recipe)}",
+        "# Further recipes of which a challenger goes into shadow beside that one; they share alpha.",
+        f"challengers = {_texts(policy.challengers)}",
         "# The largest probability of promoting a challenger that is no better.",
         f"alpha = {policy.alpha!r}",
         "# The largest share of rows on which a refitted challenger may decide otherwise and keep its proof.",

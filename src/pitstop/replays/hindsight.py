@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from pitstop.errors import TrainingError
+from pitstop.loop.fitting import FURTHER
 from pitstop.loop.loop import Loop
 from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import NEVER
@@ -89,10 +90,15 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
         return Hindsight(periods, rows, {"champion": result}, None)
     metric, value, usable = _matrices(loop, periods, members, truth)
     price = loop.spec.costs.release
-    fits = {number: fitting * rows_of for number, rows_of in loop.upkeep.fit_rows.items() if number > 0}
+    every_fit = {number: fitting * rows_of for number, rows_of in loop.upkeep.fit_rows.items() if number > 0}
+    # What further challengers cost is paid by us alone.
+    fits = {number: paid for number, paid in every_fit.items() if number < FURTHER}
     best = oracle(-value, price)
     every = tuple(number for number in sorted(usable) if 0 < number < len(periods))
     paid = dict(fits)
+    for number, price_of_fit in every_fit.items():
+        if number >= FURTHER:
+            paid[number % FURTHER] = paid.get(number % FURTHER, 0.0) + price_of_fit
     entered: dict[int, int] = {}
     for release in loop.upkeep.timeline.releases:
         if release.stage == "champion":

@@ -40,7 +40,7 @@ class Running:
     on them) or rollback (it returns when it is). `gain` is the mean saving in
     currency a row, `low` to `high` its confidence sequence; NaN is None. `needed` is about how many more rows a verdict
     takes, None where no end is in sight. `segments` says how it compares in each (`SegmentTests.to_json`), None where
-    none is compared. `canary` says how far the canary is, None for the other kinds.
+    none is compared. `recipe` is how it was fitted. `canary` says how far the canary is, None for the other kinds.
     """
 
     version: str
@@ -54,6 +54,7 @@ class Running:
     sentence: str
     segments: Mapping[str, Any] | None = None
     canary: CanaryProgress | None = None
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,19 @@ def standing_of(home: Path | str, model: str) -> Standing:
     duels = [Duel.from_state(item) for item in state["duels"]]
     versions = {release.model: release.version for release in timeline.releases}
     names = {int(number): f"v{versions.get(item['id'], '?')}" for number, item in state["candidates"].items()}
+    recipes = {int(number): str(item["recipe"]["name"]) for number, item in state["candidates"].items()}
     held = state.get("held")
     return Standing(
         model=model,
         champion=f"v{champion.version}",
         since=calendar.name_instant(champion.at),
         reason=champion.reason,
-        tests=tuple(running(duel, names[duel.other], spec) for duel in duels),
+        tests=tuple(running(duel, names[duel.other], spec, recipes[duel.other]) for duel in duels),
         held=refusals[-1].content["sentence"] if held and refusals else "",
     )
 
 
-def running(duel: Duel, version: str, spec: ModelSpec) -> Running:
+def running(duel: Duel, version: str, spec: ModelSpec, recipe: str = "") -> Running:
     """Return how the comparison of the champion with `version` stands; amounts are in the currency of `spec`."""
     test = duel.test
     low, high = test.interval
@@ -113,9 +115,13 @@ def running(duel: Duel, version: str, spec: ModelSpec) -> Running:
         low=low,
         high=high,
         needed=needed,
-        sentence=_sentence(duel, version, needed, spec.value.currency, canary),
+        # Where several are in shadow together, how each was fitted tells them apart.
+        sentence=_sentence(
+            duel, f"{version} ({recipe})" if duel.among > 1 else version, needed, spec.value.currency, canary
+        ),
         segments=duel.segments.to_json() if duel.segments is not None and duel.segments.tests else None,
         canary=canary,
+        recipe=recipe,
     )
 
 

@@ -190,7 +190,8 @@ class Comparison:
 
     `evidence` is the log wealth of "better", `mean_difference` with `low` and `high` the saving in currency a row,
     over `rows` rows; `needed` about how many more rows a verdict takes (None: no end in sight). `segments` says how the
-    challenger compares in each segment (see `SegmentTests.to_json`), None where none was compared.
+    challenger compares in each segment (see `SegmentTests.to_json`), None where none was compared. `among` is how many
+    challengers were compared at once, and shared the error probability.
     """
 
     id: str
@@ -206,6 +207,7 @@ class Comparison:
     needed: int | None
     caused_by: tuple[str, ...]
     segments: Mapping[str, Any] | None = None
+    among: int = 1
 
     @classmethod
     def of(
@@ -217,6 +219,7 @@ class Comparison:
         challenger: str,
         caused_by: Sequence[str] = (),
         segments: Mapping[str, Any] | None = None,
+        among: int = 1,
     ) -> Comparison:
         """Return the comparison that a test's state means."""
         low, high = test.interval
@@ -234,6 +237,7 @@ class Comparison:
             test.rows_needed(),
             tuple(caused_by),
             segments,
+            among,
         )
         # The counts and ends that follow from rounding-sensitive searches stay out of the id; so do the segments, whose
         # rows are those of the test.
@@ -266,6 +270,7 @@ class Comparison:
             "needed": self.needed,
             "caused_by": list(self.caused_by),
             **({} if self.segments is None else {"segments": dict(self.segments)}),
+            **({"among": self.among} if self.among > 1 else {}),
         }
 
 

@@ -73,10 +73,11 @@ def releases(spec: ModelSpec, kept: Kept, state: Mapping[str, Any]) -> dict[str,
 def tests_of(spec: ModelSpec, names: Mapping[str, str], upkeep: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return how each running comparison stands: evidence, its interval, and about how long a verdict takes."""
     candidates = {int(number): names.get(item["id"], "v?") for number, item in upkeep.get("candidates", {}).items()}
+    recipes = {int(number): str(item["recipe"]["name"]) for number, item in upkeep.get("candidates", {}).items()}
     found = []
     for item in upkeep.get("duels", ()):
         duel = Duel.from_state(item)
-        stand = running(duel, candidates[duel.other], spec)
+        stand = running(duel, candidates[duel.other], spec, recipes[duel.other])
         low, high = (None if abs(end) == float("inf") else end for end in (stand.low, stand.high))
         more = {"low": low, "high": high, "windows": duel.windows, "margin": duel.test.margin}
         found.append({**asdict(stand), **more})
