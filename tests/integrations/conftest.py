@@ -30,7 +30,7 @@ class Broker:
         return made
 
     def __init__(self, program: Path, folder: Path, host: str = "127.0.0.1") -> None:
-        self._program, self._folder, self.host = program, folder, host
+        self.program, self._folder, self.host = program, folder, host
         with socket.socket() as free:
             free.bind((host, 0))
             self.port = free.getsockname()[1]
@@ -39,7 +39,7 @@ class Broker:
     def start(self) -> None:
         where = ("--kafka-port", str(self.port), "--host", self.host, "--data-dir", str(self._folder))
         self.process = subprocess.Popen(
-            [str(self._program), "start", "--only", "kafka", *where],
+            [str(self.program), "start", "--only", "kafka", *where],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
