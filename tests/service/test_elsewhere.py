@@ -27,6 +27,7 @@ import pytest
 
 from pitstop.errors import PitstopError, SpecError, StoreError
 from pitstop.integrations.serving import run
+from pitstop.loop.erasure import erase
 from pitstop.records.spec import load_spec, parse_spec
 from pitstop.service.api.operation import Service
 from pitstop.service.app import create_app
@@ -326,14 +327,14 @@ async def test_what_comes_too_late_or_after_a_cancel_is_not_taken(opened: Opened
     shelf: Any = Shelf(opened.workspace)
     dispatch = Dispatch(opened.workspace, shelf, lambda: opened.now)
     opened.now = NOON + 2 * HOUR - 1
-    dispatch.step()
+    dispatch.look()
     assert Trainings(opened.workspace).training(outside.training, "loans").state == "asked"
     assert "airflow.example.com" in shelf.board.job("order-1").note
     opened.now += 1
     opened.credentials.forget()
     assert (await outside.bring("model", model_of(-2.0))).status_code == 409
-    dispatch.step()
-    dispatch.step()
+    dispatch.look()
+    dispatch.look()
     ended = [item for item in shelf.board.jobs() if item.kind == "challenger"]
     assert len(ended) == 1
     found = work(opened)
@@ -349,10 +350,35 @@ async def test_what_comes_too_late_or_after_a_cancel_is_not_taken(opened: Opened
 def test_an_order_that_is_cancelled_ends_the_training(opened: Opened) -> None:
     shelf: Any = Shelf(opened.workspace)
     shelf.cancel("order-1", "bob")
-    Dispatch(opened.workspace, shelf, lambda: opened.now).step()
+    Dispatch(opened.workspace, shelf, lambda: opened.now).look()
     assert work(opened)["error"] == "Cancelled"
     assert shelf.board.job("order-1").state == "cancelled"
     assert len(kept(opened, "failure")) == 1
+
+
+def test_the_rows_of_a_training_go_when_one_of_them_is_erased(opened: Opened) -> None:
+    """Whoever is not in it does not end it; the home itself is erased as everywhere."""
+    shelf: Any = Shelf(opened.workspace)
+    known = Trainings(opened.workspace)
+    (asked,) = known.all(open_only=True)
+    folder = known.folder(asked.job)
+    named = {name for path in folder.glob("*.arrow") for name in read(path.read_bytes())["@id"].to_pylist()}
+    model = opened.workspace.model("loans")
+    with Home.open(model.home, read_only=True) as home:
+        others = sorted(set(home.read_segments("predictions", "loans", columns=["@id"])["@id"].to_pylist()) - named)
+    dispatch = Dispatch(opened.workspace, shelf, lambda: opened.now)
+    for subject, stays in ((others[0], True), (min(named), False)):
+        with Home.open(model.home) as home:
+            assert erase(home, subject, "asked to be forgotten", opened.now).rows == 1
+        dispatch.look()
+        assert folder.exists() is stays
+    assert work(opened) == {
+        "error": "Erased",
+        "message": "rows of it were erased on request; order another one",
+        "training": asked.id,
+        "record": kept(opened, "failure")[0].id,
+    }
+    assert known.all()[0].state == "cancelled"
 
 
 def test_the_order_is_recorded_once_and_only_one_training_waits(

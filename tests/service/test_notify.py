@@ -97,7 +97,7 @@ def test_each_change_of_an_incident_is_told_once_and_the_rest_with_the_digest(
     assert notice(workspace, "loans", NOON) == ()
     go_on(opened, loans, "2024-06-20")
     seen = [event.kind for event in notice(workspace, "loans", NOON)]
-    Courier(workspace, lambda: NOON).look()
+    Courier(workspace, lambda: NOON).gather()
     kinds = [row.kind for row in rows(opened)]
     assert seen == kinds
     assert kinds.count("incident.opened") == 1

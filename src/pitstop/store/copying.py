@@ -207,9 +207,8 @@ def _staged(source: Files, target: Files, key: str, digest: str) -> tuple[Staged
 
 
 def copy_table(connection: sa.Connection, writer: sa.Connection, table: sa.Table) -> int:
-    """Copy the rows of a table that is empty in the other catalog; return how many there are."""
-    # Numbers are given anew, in the same order: the target's own sequence then goes on from there.
-    names = [column.name for column in table.columns if column is not table.autoincrement_column]
+    """Copy the rows of a table that is empty in the other catalog, numbers included; return how many there are."""
+    names = [column.name for column in table.columns]
     if table is _HEAD:
         writer.execute(_HEAD.delete())
     order = list(table.primary_key.columns)
@@ -217,6 +216,11 @@ def copy_table(connection: sa.Connection, writer: sa.Connection, table: sa.Table
     for rows in _batches(connection, sa.select(*(table.c[name] for name in names)).order_by(*order)):
         writer.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])
         count += len(rows)
+    number = table.autoincrement_column
+    if count and number is not None and writer.dialect.name == "postgresql":
+        # SQLite goes on from the greatest number by itself; a sequence does not see those that it did not give.
+        greatest = sa.select(sa.func.max(number)).scalar_subquery()
+        writer.execute(sa.select(sa.func.setval(sa.func.pg_get_serial_sequence(table.name, number.name), greatest)))
     return count
 
 

@@ -7,18 +7,16 @@ answer to it may be lost): its `webhook-id` stays the same.
 from __future__ import annotations
 
 import json
-import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
-from pitstop.errors import PitstopError, SpecError, UnknownNameError
+from pitstop.errors import SpecError, UnknownNameError
 from pitstop.service.elsewhere.asking import secret_of
+from pitstop.service.elsewhere.erased import Erasures
 from pitstop.service.elsewhere.taking import KIND
-from pitstop.service.elsewhere.trainings import Asked, Trainings, TrainingState
+from pitstop.service.elsewhere.trainings import ERASED, Asked, Trainings, TrainingState
 from pitstop.service.jobs.asking import Asking
+from pitstop.service.looking import Looking
 from pitstop.service.notify import webhook
 from pitstop.service.workspace import Workspace
 
@@ -28,11 +26,10 @@ _LONGEST_PAUSE = 600 * 1_000_000
 # A process that dies while it sends has the request sent again after this long.
 _LEASE = 60 * 1_000_000
 _LOOK_SECONDS = 1.0
-_LOG = logging.getLogger(__name__)
 
 
-class Dispatch:
-    """A context manager whose thread looks every second. `server` is the address of this service, empty: not known.
+class Dispatch(Looking):
+    """Its thread looks every second. `server` is the address of this service, empty: not known.
 
     `allowed` are private hosts that may be asked; see `notify.addresses.pinned`.
     """
@@ -47,27 +44,16 @@ class Dispatch:
         server: str = "",
         seconds: float = _LOOK_SECONDS,
     ) -> None:
+        super().__init__("trainings", seconds)
         self._workspace = workspace
         self._trainings = Trainings(workspace)
         self._jobs = jobs
         self._clock = clock
         self._allowed = allowed
         self._server = server.rstrip("/")
-        self._seconds = seconds
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trainings", daemon=True)
+        self._erasures = Erasures(self._trainings)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def step(self) -> None:
+    def look(self) -> None:
         """Look at every training that has not ended, once."""
         for asked in self._trainings.all(open_only=True):
             at = self._clock()
@@ -79,6 +65,10 @@ class Dispatch:
                 self._over(asked, "cancelled")
             elif at >= asked.deadline:
                 self._over(asked, "late")
+            elif self._erasures.touch(self._workspace.model(asked.model), asked):
+                # These are copies of a person's rows: they go at once, and what is brought later is not taken.
+                self._trainings.clear(asked.job)
+                self._over(asked, "cancelled", said=ERASED)
             elif asked.sent is None and at >= asked.due and self._trainings.lease(asked.id, at, at + _LEASE):
                 self._send(asked, at)
 
@@ -111,22 +101,14 @@ class Dispatch:
         else:
             self._jobs.board.waiting(asked.job, f"waits until {_named(asked.deadline)} for what is trained elsewhere")
 
-    def _over(self, asked: Asked, state: TrainingState) -> None:
-        if self._trainings.move(asked.id, asked.state, state):
+    def _over(self, asked: Asked, state: TrainingState, **values: str) -> None:
+        if self._trainings.move(asked.id, asked.state, state, **values):
             self._end(asked)
 
     def _end(self, asked: Asked) -> None:
         name = f"{KIND}-{asked.id}-end"
         if not self._jobs.board.known(name):
             self._jobs.submit(KIND, asked.model, {"training": asked.id}, by="elsewhere", name=name, at=self._clock())
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._seconds):
-            try:
-                self.step()
-            except PitstopError:
-                # A full disk, say: what waits goes on waiting.
-                _LOG.exception("trainings could not be looked at")
 
 
 def bring_in(jobs: Asking, asked: Asked) -> str:

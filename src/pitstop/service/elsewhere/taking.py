@@ -17,7 +17,7 @@ from pitstop.replays.walk import Progress
 from pitstop.retraining.answers import check_predictions
 from pitstop.retraining.trainer import Challenger, Model
 from pitstop.service.auth.credentials import now
-from pitstop.service.elsewhere.trainings import Asked, Trainings, TrainingState
+from pitstop.service.elsewhere.trainings import ERASED, Asked, Trainings, TrainingState
 from pitstop.service.jobs.board import Board, JobState
 from pitstop.service.workspace import Registered, Workspace
 from pitstop.store.disk import disk_errors
@@ -103,6 +103,8 @@ def _known(model: Registered, job: str) -> dict[str, Any]:
 def _given_up(trainings: Trainings, board: Board, model: Registered, asked: Asked) -> dict[str, Any]:
     error, message = _WHY[asked.state]
     cancelled = asked.state == "cancelled"
+    if cancelled and asked.said == ERASED:
+        error, message = "Erased", ERASED
     if asked.sent is None and not cancelled:
         message += f"; the request itself was never taken ({asked.said or 'no try has ended'})"
     state: JobState = "cancelled" if cancelled else "failed"

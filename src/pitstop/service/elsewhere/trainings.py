@@ -30,6 +30,8 @@ TrainingState = Literal["asked", "answered", "taken", "failed", "late", "cancell
 Part = Literal["training", "held_out"]
 What = Literal["model", "predictions"]
 FOLDER = "trainings"
+# What is said of a training that was cancelled because of this.
+ERASED = "rows of it were erased on request; order another one"
 _TRAININGS = FLEET.tables["trainings"]
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from functools import partial
 
-from pitstop.errors import PitstopError
 from pitstop.service.jobs.asking import Asking
 from pitstop.service.jobs.rows import has_rows
+from pitstop.service.looking import Looking
 from pitstop.service.workspace import Workspace
 
 SCHEDULE = "schedule"
 _LOOK_SECONDS = 5.0
-_LOG = logging.getLogger(__name__)
 
 
 def due(workspace: Workspace, jobs: Asking, at: int) -> tuple[str, ...]:
@@ -35,27 +31,14 @@ def due(workspace: Workspace, jobs: Asking, at: int) -> tuple[str, ...]:
     return tuple(made)
 
 
-class Schedule:
-    """A thread that asks for what is due every few seconds; a context manager."""
+class Schedule(Looking):
+    """Its thread asks for what is due every few seconds."""
 
     def __init__(self, workspace: Workspace, jobs: Asking, clock: Callable[[], int]) -> None:
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(workspace, jobs, clock), name="schedule", daemon=True)
+        super().__init__("schedule", _LOOK_SECONDS)
+        self._due = partial(due, workspace, jobs)
+        self._clock = clock
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self, workspace: Workspace, jobs: Asking, clock: Callable[[], int]) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
-            try:
-                due(workspace, jobs, clock())
-            except PitstopError:
-                # A full disk, say: the log tells, /readyz says so, and the next look may find it mended.
-                _LOG.exception("the schedule could not be looked at")
+    def look(self) -> None:
+        """Ask for what is due."""
+        self._due(self._clock())

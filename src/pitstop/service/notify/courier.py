@@ -8,20 +8,17 @@ the same, by which its receiver can tell.
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from pitstop.errors import PitstopError
 from pitstop.incidents import QUIET_WINDOWS
 from pitstop.service.fleet import FLEET
+from pitstop.service.looking import Looking
 from pitstop.service.notify import webhook
 from pitstop.service.notify.channels import Channel, Channels
 from pitstop.service.notify.events import Event, events_of
@@ -39,7 +36,6 @@ _LOOK_SECONDS = 2.0
 _LOOKS_BETWEEN = 15
 _APPRISE_SECONDS = 45
 _DELIVERIES, _NOTICED = FLEET.tables["deliveries"], FLEET.tables["noticed"]
-_LOG = logging.getLogger(__name__)
 
 
 def notice(workspace: Workspace, model: str, at: int) -> tuple[Event, ...]:
@@ -92,8 +88,8 @@ def _put(connection: sa.Connection, channel: Channel, model: Registered, event: 
     connection.execute(_DELIVERIES.insert(), row | fresh)
 
 
-class Courier:
-    """Sends what is due; a context manager whose thread looks every few seconds. `allowed`: see `addresses.pinned`."""
+class Courier(Looking):
+    """Sends what is due; its thread looks every few seconds. `allowed`: see `addresses.pinned`."""
 
     def __init__(
         self,
@@ -103,24 +99,13 @@ class Courier:
         allowed: frozenset[str] = frozenset(),
         seconds: float = _LOOK_SECONDS,
     ) -> None:
+        super().__init__("courier", seconds)
         self._workspace = workspace
         self._channels = Channels(workspace.fleet)
         self._clock = clock
         self._allowed = allowed
-        self._seconds = seconds
         self._sizes: dict[str, int] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._looks = 0
 
     def step(self) -> int:
         """Send what is due now; return how many messages were tried."""
@@ -182,6 +167,13 @@ class Courier:
                 connection.execute(_DELIVERIES.update().where(_DELIVERIES.c.number == row.number).values(**values))
 
     def look(self) -> None:
+        """Send what is due; from time to time look first what there is to tell."""
+        if self._looks % _LOOKS_BETWEEN == 0:
+            self.gather()
+        self._looks += 1
+        self.step()
+
+    def gather(self) -> None:
         """Write down what is to be told of every model whose journal has grown, whoever made it grow."""
         for model in self._workspace.models():
             if not model.home.exists():
@@ -191,15 +183,3 @@ class Courier:
             if self._sizes.get(model.name) != size:
                 notice(self._workspace, model.name, self._clock())
                 self._sizes[model.name] = size
-
-    def _run(self) -> None:
-        looks = 0
-        while not self._ended.wait(self._seconds):
-            try:
-                if looks % _LOOKS_BETWEEN == 0:
-                    self.look()
-                looks += 1
-                self.step()
-            except PitstopError:
-                # A full disk, say: what waits goes on waiting.
-                _LOG.exception("messages could not be sent")
