@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from pitstop.strategy.choosing import Rule, chosen_by
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.oracle import oracle, schedule_cost
 from pitstop.strategy.row_losses import RowLosses, RowTimes, composed
+from pitstop.strategy.switching import ChosenNow
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,6 +42,7 @@ class Case:
     rows: RowLosses
     inputs: Floats
     first: int
+    chosen: ChosenNow | None = None
 
     @property
     def fresh(self) -> float:
@@ -65,6 +68,7 @@ class Case:
             truth=self.charged,
             inputs=self.inputs,
             fit_every=fit_every,
+            chosen=self.chosen,
         ).schedule.releases
 
 
@@ -73,10 +77,27 @@ def case_of(measured: Measured, delay: int, recipe: str = "all") -> Case:
     return _case(measured, delay, delayed(measured.by_recipe[recipe], delay))
 
 
-def chosen_case(measured: Measured, delay: int, rule: Rule, recipes: tuple[str, ...]) -> Case:
-    """Return a stream on which the recipe of each candidate is chosen by a rule."""
-    losses = [delayed(measured.by_recipe[recipe], delay) for recipe in recipes]
-    return _case(measured, delay, composed(losses, chosen_by(rule, [item.seen() for item in losses])))
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """A stream whose candidates may be of any recipe, under a delay."""
+
+    measured: Measured
+    delay: int
+    losses: tuple[RowLosses, ...]
+    seen: tuple[LossMatrix, ...]
+
+    @classmethod
+    def of(cls, measured: Measured, delay: int, recipes: tuple[str, ...]) -> Self:
+        """Return the choices among recipes."""
+        losses = tuple(delayed(measured.by_recipe[recipe], delay) for recipe in recipes)
+        return cls(measured, delay, losses, tuple(item.seen() for item in losses))
+
+    def by(self, rule: Rule, release: float) -> Case:
+        """Return the stream on which the recipe of each candidate is chosen by a rule, at a price in currency."""
+        chosen = chosen_by(rule, self.seen, release)
+        entered = composed(self.losses, chosen)
+        case = _case(self.measured, self.delay, entered)
+        return replace(case, chosen=ChosenNow(self.losses, self.seen, chosen, entered))
 
 
 def delayed(losses: RowLosses, delay: int) -> RowLosses:

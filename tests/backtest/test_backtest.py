@@ -13,6 +13,7 @@ import pytest
 from pitstop.backtests.backtest import BacktestPlan, backtest, with_trainer
 from pitstop.backtests.leaving_out import LeftOut
 from pitstop.backtests.result import BacktestResult
+from pitstop.backtests.views import RULES
 from pitstop.cli.main import run as run_command_line
 from pitstop.errors import (
     ColumnValueError,
@@ -224,7 +225,7 @@ def test_what_is_left_out_is_not_learnt_from(shared_cache: Path) -> None:
 def test_every_recipe_can_be_named_and_others_cannot(shared_cache: Path) -> None:
     plan = BacktestPlan(recipes=("decay_2", "similar_3", "last_1"))
     document = judged(shared_cache, plan).document
-    assert set(document["chosen_recipes"]) == {"decay_2", "similar_3", "last_1", "lowest_fresh", "tournament"}
+    assert set(document["chosen_recipes"]) == {"decay_2", "similar_3", "last_1", *RULES}
     assert document["incumbent"] == {"policy": "shadow_plan", "recipe": "decay_2"}
     with pytest.raises(UnknownNameError, match="similar_K"):
         BacktestPlan(recipes=("newest",))

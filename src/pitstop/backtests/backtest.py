@@ -99,7 +99,7 @@ def backtest(
         progress=progress,
         lag=plan.lag,
     )
-    views = views_of(candidates, fitted)
+    views = views_of(candidates, fitted, spec.costs.release)
     setting = Setting(first, plan.lag, spec.costs)
     judged = Judged(past, candidates, views, setting, incumbent, _own(recipes, spec.policy.recipe), plan.fit_every)
     return conclude(judged, tuple(POLICIES))

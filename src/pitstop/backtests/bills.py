@@ -80,6 +80,7 @@ def bill_of(view: View, policy: Policy, setting: Setting, inputs: Floats) -> Bil
         truth=view.charged,
         lag=setting.lag,
         inputs=inputs,
+        chosen=view.chosen,
     )
     return _bill(view, policy.name, walked.schedule, setting, candidates=needs_candidates(policy))
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.backtests.candidates import Candidates
-from pitstop.strategy.choosing import Rule, chosen_by, lowest_fresh, tournament
+from pitstop.strategy.choosing import Rule, cheapest_plan, chosen_by, lowest_fresh, tournament
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.row_losses import RowLosses, composed
+from pitstop.strategy.switching import ChosenNow
 from pitstop.strategy.thinning import ThinningError, curves, filled, filled_matrix, thinning_error
 
 Floats = NDArray[np.float64]
 
-RULES: Mapping[str, Rule] = {"lowest_fresh": lowest_fresh, "tournament": tournament}
+RULES: Mapping[str, Rule] = {
+    "cheapest_plan": cheapest_plan,
+    "lowest_fresh": lowest_fresh,
+    "tournament": tournament,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +31,8 @@ class View:
     `seen` are columns by arrival, `charged` losses by period of prediction, shape (periods, periods), `blocks` by
     window of prediction, shape (periods, windows), `window_period` the period of each window. `fit_rows[i]` is the
     number of rows that the candidates of period `i` are trained on, all recipes together; `release_rows[i]` of the one
-    that would be released. `recipe[i]` is that one's name.
+    that would be released. `recipe[i]` is that one's name. `chosen` is what decisions look at where recipes are chosen
+    again at each period, None where they see `seen`: one recipe, or dates that were thinned.
     """
 
     name: str
@@ -38,12 +44,14 @@ class View:
     release_rows: Floats
     recipe: tuple[str, ...]
     error: ThinningError | None
+    chosen: ChosenNow | None = None
 
 
-def views_of(candidates: Candidates, fitted: tuple[int, ...]) -> tuple[View, ...]:
+def views_of(candidates: Candidates, fitted: tuple[int, ...], release: float) -> tuple[View, ...]:
     """Return a view for each recipe and, where there are several, for each rule that chooses among them.
 
-    `fitted` are the periods that have a candidate; the others' losses are interpolated by age.
+    `fitted` are the periods that have a candidate; the others' losses are interpolated by age. `release` is the price
+    of a release in currency, which a choice may depend on.
     """
     names = list(candidates.by_recipe)
     losses = [candidates.by_recipe[name] for name in names]
@@ -54,9 +62,11 @@ def views_of(candidates: Candidates, fitted: tuple[int, ...]) -> tuple[View, ...
     if len(names) > 1:
         matrices = [view.seen for view in views]
         for rule_name, rule in RULES.items():
-            chosen = chosen_by(rule, matrices)
-            recipes = tuple(names[place] for place in chosen)
-            views.append(_view(rule_name, composed(losses, chosen), candidates, recipes, names, fitted))
+            chosen = chosen_by(rule, matrices, release)
+            recipes, entered = tuple(names[place] for place in chosen), composed(losses, chosen)
+            view = _view(rule_name, entered, candidates, recipes, names, fitted)
+            whole = view.error is None
+            views.append(replace(view, chosen=ChosenNow(losses, matrices, chosen, entered) if whole else None))
     return tuple(views)
 
 

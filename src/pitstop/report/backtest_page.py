@@ -167,7 +167,7 @@ def _recipes(story: BacktestStory) -> Markup:
         )
         for row in story.recipes
     ]
-    caption = "lowest_fresh and tournament choose each candidate's recipe by what fresh ones lost so far."
+    caption = "cheapest_plan, lowest_fresh and tournament choose each candidate's recipe by what earlier ones lost."
     return table(caption, columns, rows)
 
 

@@ -11,6 +11,7 @@ from pitstop.errors import StrategyError
 from pitstop.strategy.base import Costs, Decision, History, Policy
 from pitstop.strategy.matrix import LossMatrix
 from pitstop.strategy.oracle import Schedule, schedule_cost
+from pitstop.strategy.switching import ChosenNow
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ def walk(
     truth: Floats | None = None,
     lag: int = 0,
     inputs: Floats | None = None,
+    chosen: ChosenNow | None = None,
 ) -> Walk:
     """Return what a policy would have done from period `first` on, model `first` being given and free.
 
@@ -46,6 +48,9 @@ def walk(
     model `i` lost on the rows *predicted* in period `j`, and is what the schedule is charged; without it labels are
     immediate and both are the same. A released model serves `lag` periods later. `inputs` are the mean inputs by
     period of prediction, for policies that watch them.
+
+    Where recipes are chosen again at each period, `matrix` and `truth` are those of the candidates that would have been
+    entered, and `chosen` says what a decision looks at; then every candidate is shown.
     """
     charged = matrix.losses if truth is None else truth
     if charged.shape != matrix.losses.shape:
@@ -55,7 +60,8 @@ def walk(
     releases: list[int] = []
     decisions = []
     for now in range(first, matrix.periods):
-        seen = _shown(matrix, {first, *releases}, first, fit_every)
+        own = {first, *releases}
+        seen = chosen.at(now, served) if chosen is not None else _shown(matrix, own, first, fit_every)
         remaining = matrix.periods - now if horizon_known else None
         history = History(seen, served, now, tuple(releases), remaining, inputs=inputs)
         decision = policy.decide(history, costs, now)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,18 @@ def fit_curve(matrix: LossMatrix, prior_mean: tuple[float, float] = PRIOR_MEAN) 
     prior = _PRIOR_WEIGHT * _PRIOR_INFORMATION
     linear, early = _non_negative(information + prior, moment + prior @ np.array(prior_mean) * matrix.fresh_loss())
     return StalenessCurve(linear, early)
+
+
+def cheapest_from_fresh(curve: StalenessCurve, horizon: int, release: float) -> list[float]:
+    """Return the least cost above a fresh model of 0, 1, ..., `horizon` periods that start with a fresh one.
+
+    Releases within them are charged at `release`, in currency; the first model is given. See `shadow_plan`.
+    """
+    fresh = list(accumulate((curve.at(age) for age in range(horizon)), initial=0.0))
+    best = [0.0]
+    for ahead in range(1, horizon + 1):
+        best.append(min(fresh[k] + (release if k < ahead else 0.0) + best[ahead - k] for k in range(1, ahead + 1)))
+    return best
 
 
 def excess_of(matrix: LossMatrix, served: int, curve: StalenessCurve) -> Excess:

@@ -21,7 +21,14 @@ from itertools import accumulate
 
 from pitstop.strategy.base import Alternative, Costs, Decision, History, conclude, in_words
 from pitstop.strategy.fading import departure_paths, shares_left
-from pitstop.strategy.staleness import PRIOR_MEAN, Excess, StalenessCurve, excess_of, fit_curve
+from pitstop.strategy.staleness import (
+    PRIOR_MEAN,
+    Excess,
+    StalenessCurve,
+    cheapest_from_fresh,
+    excess_of,
+    fit_curve,
+)
 
 # The 95% point of a normal distribution: both ends of an interval of 90%.
 _WIDTH = 1.645
@@ -115,10 +122,7 @@ def plan_ahead(curve: StalenessCurve, paths: Sequence[Sequence[float]], age: int
     come; all have the length of the horizon. What keeping costs is the mean over the readings.
     """
     horizon = len(paths[0])
-    fresh = list(accumulate((curve.at(age) for age in range(horizon)), initial=0.0))
-    best = [0.0]
-    for ahead in range(1, horizon + 1):
-        best.append(min(fresh[k] + (release if k < ahead else 0.0) + best[ahead - k] for k in range(1, ahead + 1)))
+    best = cheapest_from_fresh(curve, horizon, release)
     keep = 0.0
     for path in paths:
         stale = list(accumulate((max(0.0, curve.at(age + ahead) + off) for ahead, off in enumerate(path)), initial=0.0))
