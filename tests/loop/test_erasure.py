@@ -155,6 +155,10 @@ def test_the_next_training_set_is_without_them(home: Path) -> None:
         erase(kept, "person-3", "a request", 1)
     with Home.open(home) as kept, ExitStack() as stack:
         loop = opened(kept, stack)
+        # Nor does a warm fit start from a model that knew them.
+        saved = kept.load_state("loans")
+        assert saved is not None
+        assert loop.upkeep.anew_since == saved.as_of
         people = dict(zip(rows()["loan"].to_pylist(), rows()["person"].to_pylist(), strict=True))
         assert len(loop.log) > 0
         assert "person-3" not in {people[name] for name in loop.log.ids}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -15,7 +16,9 @@ from pitstop.errors import RecipeError, ReleaseError
 from pitstop.integrations.serving import carry_out
 from pitstop.loop.orders import Order
 from pitstop.records.spec import ModelSpec
+from pitstop.replays.ordering import opened_loop
 from pitstop.retraining.label_issues import Screened
+from pitstop.retraining.recipes import parse_recipe
 from pitstop.store.home import Home
 
 Maker = Callable[..., pa.Table]
@@ -149,3 +152,21 @@ def test_rows_for_another_system_are_chosen_without_options(workshop: Any, optio
             base=workshop.folder,
             hand_over=lambda *_: None,
         )
+
+
+def test_after_an_erasure_no_fit_starts_from_a_model_of_before(workshop: Any, options: ModelSpec, made: Any) -> None:
+    del made
+    with ExitStack() as stack:
+        _, loop = opened_loop(stack, workshop.folder / "options", options, workshop.folder)
+        upkeep, as_of = loop.upkeep, loop.calendar.window_start(loop.window)
+        start = upkeep._start(as_of, parse_recipe(RECIPE))
+        assert start is not None
+        (newest,) = [item for item in upkeep.candidates.values() if item.id == start.challenger]
+        upkeep.anew_since = newest.at - 1
+        assert upkeep._start(as_of, parse_recipe(RECIPE)) == start
+        upkeep.anew_since = newest.at
+        assert upkeep._start(as_of, parse_recipe(RECIPE)) is None
+        upkeep.anew_since = None
+        # A fit that failed since then may have been refused because of that model.
+        upkeep.fit_at[99] = newest.at + 1
+        assert upkeep._start(as_of, parse_recipe(RECIPE)) is None

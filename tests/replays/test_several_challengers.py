@@ -18,7 +18,7 @@ from pitstop.loop.orders import Order
 from pitstop.records.spec import CanarySection, ModelSpec
 from pitstop.replays.ordering import opened_loop
 from pitstop.replays.standing import standing_of
-from pitstop.service.site.gather.releases import tests_of
+from pitstop.service.site.gather import releases as page
 from pitstop.store.home import Home
 from pitstop.strategy.matrix import LossMatrix
 
@@ -222,7 +222,7 @@ def test_the_page_tells_them_apart(workshop: Any, several: ModelSpec, turned: pa
         saved = home.load_state("small")
     assert saved is not None
     names = {item["model"]: f"v{item['version']}" for item in saved.values["upkeep"]["releases"]}
-    told = [item for item in tests_of(several, names, saved.values["upkeep"]) if item["kind"] == "shadow"]
+    told = [item for item in page.tests_of(several, names, saved.values["upkeep"]) if item["kind"] == "shadow"]
     assert [(item["version"], item["recipe"]) for item in told] == [
         (f"v{version}", recipe) for version, recipe in zip(versions, RECIPES, strict=True)
     ]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,12 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pitstop.errors import SpecError, TrainerRefusedError
+from pitstop.errors import SpecError, TrainerCrashedError, TrainerLimitError, TrainerRefusedError, TrainingError
 from pitstop.records.spec import Task, TrainerSection
 from pitstop.retraining import boosters, trainer
 from pitstop.retraining.boosters import Fitted
 from pitstop.retraining.encoding import Encoding
-from pitstop.retraining.trainer import TRAINERS, BuiltinTrainer
+from pitstop.retraining.limits import Limits, family
+from pitstop.retraining.sandbox import Session
+from pitstop.retraining.trainer import TRAINERS, BuiltinTrainer, TrainingRequest
 from pitstop.testing.trainer_laws import example
 
 NAMES = pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
@@ -87,3 +94,55 @@ def test_a_kept_model_is_known_by_the_version_of_its_own_library() -> None:
     assert versions["linear"] == import_module("sklearn").__version__
     library("lightgbm")
     assert versions["lightgbm"] == import_module("lightgbm").__version__
+
+
+def wide(rows: int) -> tuple[TrainingRequest, pa.Table]:
+    """Return rows of sixty numbers; a fit on many of them takes seconds, in the library's own code."""
+    draw = np.random.default_rng(0)
+    features = tuple(f"x{place}" for place in range(60))
+    x = draw.normal(size=(rows, len(features)))
+    table = pa.table({feature: x[:, place] for place, feature in enumerate(features)})
+    labels = np.where(x[:, 0] + draw.normal(size=rows) > 0, "1", "0")
+    return TrainingRequest("binary", features), table.append_column("@label", pa.array(labels))
+
+
+def strike(session: Session, before: int) -> None:
+    """Kill the process of a training run, which is newer than `before`, once it has worked for a while."""
+    until = time.monotonic() + 60.0
+    while time.monotonic() < until:
+        process = session._process
+        newest = max(family(process._process.pid), default=0) if process is not None else 0
+        if newest > before:
+            fields = Path(f"/proc/{newest}/stat").read_text().rpartition(")")[2].split()
+            if int(fields[11]) / os.sysconf("SC_CLK_TCK") > 0.4:
+                os.kill(newest, signal.SIGKILL)
+                return
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+@NAMES
+@pytest.mark.parametrize("fault", ["killed", "out of time"])
+def test_a_long_fit_that_ends_badly_is_one_typed_error_and_leaves_nothing(
+    name: str, fault: str, tmp_path: Path
+) -> None:
+    library(name)
+    (request, small), (_, large) = wide(300), wide(150_000)
+    argv = TRAINERS.get(name).argv(TrainerSection(name=name), Path())
+    expected: type[TrainingError] = TrainerCrashedError if fault == "killed" else TrainerLimitError
+    with Session(argv, parent=tmp_path, forks=True) as session, ThreadPoolExecutor(1) as pool:
+        first = session.train(request, small)
+        assert session._process is not None
+        before = max(family(session._process._process.pid))
+        striking = pool.submit(strike, session, before) if fault == "killed" else None
+        if striking is None:
+            session._process._limits = Limits(wall_seconds=1.0)
+        with pytest.raises(expected):
+            session.train(request, large)
+        if striking is not None:
+            striking.result()
+        # The next call starts anew, and makes the model that it made before.
+        assert session.train(request, small).content == first.content
+        assert session.predict(first, request, small).num_rows == small.num_rows
+    assert not list(tmp_path.iterdir())

@@ -179,6 +179,8 @@ def _erase(home: Home, store: Transaction, found: _Found, pseudonym: str, becaus
     for name in _BY_ROW:
         values[name] = values[name][found.keep]
     values["transactions"] += booked
+    # A warm fit would carry on what the models before have learnt of the person.
+    values["upkeep"] = {**values["upkeep"], "anew_since": saved.as_of}
     store.save_state(model, saved.as_of, values)
     if values["layout"] is not None:
         _subtract(home, store, found, Layout.from_document(values["layout"]))

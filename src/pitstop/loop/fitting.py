@@ -48,6 +48,8 @@ class Fitting:
         # What was left out of the fits of candidates, and whether there is a record of it yet.
         self.screened: dict[str, Screened] = {}
         self.reported: set[str] = set()
+        # No warm fit starts from a model of this instant or before: it was trained on rows that have been erased since.
+        self.anew_since: int | None = None
         if models is not None:
             for recipe in (spec.policy.recipe, *spec.policy.challengers):
                 parse_recipe(recipe)
@@ -126,8 +128,8 @@ class Fitting:
     def _start(self, as_of: int, recipe: Recipe) -> Start | None:
         """Return what a warm fit starts from: the newest model of its recipe. None where the fit is one of its own.
 
-        That is so without such a model, after `MOST_STARTS` of them, and after a fit that failed: it may have been
-        refused because of the model that it started from.
+        That is so without such a model, after `MOST_STARTS` of them, after a fit that failed (it may have been refused
+        because of the model that it started from), and after a person's rows were erased.
         """
         if not recipe.options.warm:
             return None
@@ -138,6 +140,7 @@ class Fitting:
             for item in self.candidates.values()
             if item.at < as_of and item.recipe.name == recipe.name and item.id in self.digests
             if (item.trainer, item.trainer_version) == made
+            if self.anew_since is None or item.at > self.anew_since
         ]
         newest = max(before, key=lambda item: item.at, default=None)
         failed = max((at for number, at in self.fit_at.items() if number not in self.candidates), default=None)

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from pitstop.baseline.maturity import MATURE, maturity_age
 from pitstop.errors import TrainingError
-from pitstop.loop.cohorts import as_all_rows
-from pitstop.loop.contesting import Change, Contesting
+from pitstop.loop.columns import Columns
+from pitstop.loop.contesting import Change
 from pitstop.loop.duels import Duel, difference_bound, row_losses
 from pitstop.loop.fitting import FURTHER
 from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision, keep_failure
-from pitstop.loop.models import Models, Predictions
+from pitstop.loop.models import Models
 from pitstop.loop.quarantine import Break
 from pitstop.loop.rowlog import RowLog
 from pitstop.loop.segmenting import bet_on_segments
@@ -50,7 +50,7 @@ def _serves(release: Release) -> bool:
     return release.stage == "champion"
 
 
-class Upkeep(Contesting):
+class Upkeep(Columns):
     """What is decided about the candidates of a model, and which of them serves."""
 
     def __init__(
@@ -138,44 +138,6 @@ class Upkeep(Contesting):
             segments = self.recipe_segments or self._open_segments(start)
             both = found[self.champion], found[fresh]
             self.recipe_segments = bet_on_segments(self.spec, self.log, segments, late, *both)
-
-    def _labelled_between(self, start: int, end: int) -> Ints:
-        """Return the rows labelled in a span in the order of arrival: the tests bet on one row after the other."""
-        late = np.flatnonzero((self.log.first_label_at >= start) & (self.log.first_label_at < end))
-        return late[np.argsort(self.log.first_label_at[late], kind="stable")]
-
-    def _lost_by(
-        self, start: int, as_of: int, late: Ints, kept: list[Kept]
-    ) -> tuple[dict[int, Predictions], dict[int, NDArray[np.float64]]]:
-        """Return what the candidates that can judge a period say of the rows labelled in it, and what they lost."""
-        found = self._hear(self._fitted_by(start), self.log.features(late), as_of, kept)
-        by_row = {number: row_losses(self.spec, self.log, late, said.decided) for number, said in found.items()}
-        if self.spec.columns.propensity is not None:
-            by_row = {number: as_all_rows(lost, self.log.chance.values[late]) for number, lost in by_row.items()}
-        return found, by_row
-
-    def _recount(self, as_of: int, kept: list[Kept]) -> None:
-        """Count the columns again in which a candidate has since taken another one's place.
-
-        It was fitted at the same instant, so it has seen none of their labels.
-        """
-        first, self.reseated = self.reseated, None
-        if first is None:
-            return
-        columns, self.matrix = self.matrix.periods, self.matrix.visible(first)
-        for column in range(first, columns):
-            begin = self.calendar.period_start(self.first_period + column)
-            late = self._labelled_between(begin, self.calendar.period_start(self.first_period + column + 1))
-            _, by_row = self._lost_by(begin, as_of, late, kept)
-            self.matrix = self.matrix.with_column(by_row if len(late) else {})
-
-    def _fitted_by(self, start: int) -> list[int]:
-        """Return the candidates that can judge a period which starts at `start`, oldest first.
-
-        One that was fitted within the period, because a person asked for it, was trained on some of its labels.
-        """
-        column = self.calendar.period_at(start) - self.first_period
-        return sorted(number for number, item in self.candidates.items() if number <= column and item.at <= start)
 
     def judge_so_far(self, window: int) -> tuple[Kept, ...]:
         """Have the freshest model judge the rows of the period that `window` follows, as its end does it in any case.
@@ -366,6 +328,7 @@ class Upkeep(Contesting):
             "screened": {name: found.to_json() for name, found in self.screened.items()},
             "reported": sorted(self.reported),
             "reseated": self.reseated,
+            "anew_since": self.anew_since,
             "held": None if self.held is None else self.held.to_state(),
         }
 
@@ -394,6 +357,7 @@ class Upkeep(Contesting):
         self.screened = {name: Screened.from_json(found) for name, found in state.get("screened", {}).items()}
         self.reported = set(state.get("reported", ()))
         self.reseated = state.get("reseated")
+        self.anew_since = state.get("anew_since")
         self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return
