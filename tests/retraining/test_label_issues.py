@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +178,27 @@ def test_a_label_with_a_fair_chance_stays() -> None:
     wrong, chance = label_issues.label_issues(given_, chances)
     assert wrong.tolist() == [False] * 101 + [True]
     assert chance[-1] <= MOST_CHANCE < chance[-2]
+
+
+@pytest.fixture
+def often() -> Iterator[None]:
+    """Have threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_several_threads_do_not_mix_what_they_look_at(often: None) -> None:
+    """The package works on variables of its module: two threads at once would judge each other's rows."""
+    del often
+    draw = np.random.default_rng(0)
+    sets = []
+    for rows in (3000, 4000, 5000, 6000):
+        chance = draw.random(rows)
+        sets.append(((draw.random(rows) < chance).astype(np.int64), np.column_stack([1.0 - chance, chance])))
+    alone = [label_issues.label_issues(*item)[0] for item in sets]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            together = list(pool.map(lambda item: label_issues.label_issues(*item)[0], sets))
+            assert all((one == two).all() for one, two in zip(alone, together, strict=True))

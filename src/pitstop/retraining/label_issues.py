@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,8 @@ Ints = NDArray[np.int64]
 MOST_CHANCE = 0.2
 # A class with fewer rows is not looked at: models that saw so few of them know nothing.
 LEAST_ROWS = 10 * FOLDS
+# cleanlab keeps what it works on in variables of its module, and a backtest has several threads.
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,9 @@ def label_issues(given: Ints, chances: Floats) -> tuple[NDArray[np.bool_], Float
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 - the extra `labels`
     from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415
 
-    # One process: forks of a program with threads are not safe.
-    found = np.asarray(find_label_issues(given, chances, filter_by="both", n_jobs=1), dtype=np.bool_)
+    with _ONE_AT_A_TIME:
+        # One process: forks of a program with threads are not safe.
+        found = np.asarray(find_label_issues(given, chances, filter_by="both", n_jobs=1), dtype=np.bool_)
     chance = np.asarray(get_label_quality_scores(given, chances, method="self_confidence"), dtype=np.float64)
     return found & (chance <= MOST_CHANCE), chance
 
