@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from pitstop.cli.showing import progress_bar
+from pitstop.cli.kept_places import CatalogOption, CopyFolder, FilesOption, JsonOption, print_copy, say
 from pitstop.report.formats import count, plural
 
-home = typer.Typer(name="home", no_args_is_help=True, help="Where everything is kept: make, copy and look at homes.")
+if TYPE_CHECKING:
+    from pitstop.store.copying import Copied
 
-CatalogOption = Annotated[
-    str, typer.Option("--catalog", help="postgresql://HOST/DATABASE?schema=NAME; else SQLite in the folder.")
-]
-FilesOption = Annotated[
-    str, typer.Option("--files", help="s3://BUCKET/PREFIX?region=R (or gs://, abfs://); else in the folder.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+home = typer.Typer(name="home", no_args_is_help=True, help="Where everything is kept: make, copy and look at homes.")
 
 
 @home.callback()
@@ -42,17 +35,16 @@ def make(
     from pitstop.store.location import Location  # noqa: PLC0415 - as above
 
     make_home(folder, Location(catalog, files))
-    Console(highlight=False).print(
-        f"Made a home in {escape(str(folder))}. Name it with --home from now on, and keep "
-        f"{escape(str(folder / 'keys'))} safe: what is signed and sealed depends on it.",
-        soft_wrap=True,
+    say(
+        f"Made a home in {folder}. Name it with --home from now on, and keep {folder / 'keys'} safe: what is signed "
+        "and sealed depends on it."
     )
 
 
 @home.command()
 def copy(
     source: Annotated[Path, typer.Argument(help="The home to copy; it may be in use.", metavar="HOME")],
-    target: Annotated[Path, typer.Argument(help="The folder of the copy.", metavar="FOLDER")],
+    target: CopyFolder,
     *,
     catalog: CatalogOption = "",
     files: FilesOption = "",
@@ -62,17 +54,16 @@ def copy(
     from pitstop.store.copying import copy_home  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.store.location import Location  # noqa: PLC0415 - as above
 
-    with progress_bar("Copying", kept=False) as report:
-        made = copy_home(source, target, Location(catalog, files), report)
-    if as_json:
-        print(json.dumps(asdict(made)))
-        return
-    Console(highlight=False).print(
-        f"Copied {count(made.entries)} journal entries, {plural(made.rows, 'row')} of the catalog "
-        f"and {plural(made.files, 'file')} to {escape(str(target))}; the copy verifies against its journal (root "
-        f"{made.root[:16]}).",
-        soft_wrap=True,
-    )
+    def told(made: Copied) -> list[str]:
+        sentence = (
+            f"Copied {count(made.entries)} journal entries, {plural(made.rows, 'row')} of the catalog "
+            f"and {plural(made.files, 'file')} to {target}; the copy verifies against its journal (root "
+            f"{made.root[:16]})."
+        )
+        return [sentence]
+
+    place = Location(catalog, files)
+    print_copy(lambda report: copy_home(source, target, place, report), told, as_json=as_json)
 
 
 @home.command()
@@ -86,11 +77,10 @@ def show(
     if as_json:
         print(json.dumps(asdict(found)))
         return
-    console = Console(highlight=False)
-    console.print(f"Catalog  {escape(found.catalog)}", soft_wrap=True)
-    console.print(f"Files    {escape(found.files)}", soft_wrap=True)
-    console.print(f"Models   {escape(', '.join(found.models) or 'none yet')}", soft_wrap=True)
-    console.print(
+    say(f"Catalog  {found.catalog}")
+    say(f"Files    {found.files}")
+    say(f"Models   {', '.join(found.models) or 'none yet'}")
+    say(
         f"Holds    {plural(found.segments, 'segment')} with {plural(found.rows, 'row')} ({found.bytes / 1e6:,.1f} MB), "
         f"{plural(found.artifacts, 'artifact')}, {count(found.entries)} journal entries"
     )

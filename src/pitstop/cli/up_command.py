@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pitstop.errors import EngineError
+from pitstop.errors import EngineError, StoreError
 
 if TYPE_CHECKING:
     from pitstop.service.settings import Work
@@ -60,8 +60,14 @@ def up(
     spool: Annotated[
         Path | None, typer.Option(help="Where acknowledged batches wait on this machine, not in the workspace.")
     ] = None,
+    health: Annotated[
+        str, typer.Option(help="Of --part worker: the PORT, or HOST:PORT, at which /healthz and /readyz answer.")
+    ] = "",
 ) -> None:
     """Serve models for a team: rows in, the loop on its schedule, pages, and an API."""
+    if health and part is not Part.WORKER:
+        msg = "--health is for --part worker; a process that answers requests has /healthz and /readyz among them"
+        raise StoreError(msg)
     if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
         msg = "`pitstop up` needs what comes with the extra `server`: pip install 'pitstop[server]'"
         raise EngineError(msg)
@@ -85,16 +91,18 @@ def up(
             if load_spec(path).model.name not in known:
                 opened.register(path.read_text(encoding="utf-8"), at=at, owner=owner, base=path.absolute().parent)
         if part is Part.WORKER:
-            _work(opened, Work(tuple(sorted(hosts)), waits, public_url))
+            _work(opened, Work(tuple(sorted(hosts)), waits, public_url), health)
         else:
             serve(opened, settings, _say, provider)
 
 
-def _work(opened: Workspace, work: Work) -> None:
+def _work(opened: Workspace, work: Work, health: str) -> None:
     """Work until Ctrl-C or SIGTERM."""
     from pitstop.service.worker import serve_jobs, until_told  # noqa: PLC0415 - heavy and optional
+    from pitstop.service.worker_health import read_health  # noqa: PLC0415 - as above
 
-    until_told(lambda ended: serve_jobs(opened, work, ended, _say))
+    where = read_health(health) if health else None
+    until_told(lambda ended: serve_jobs(opened, work, ended, _say, where))
 
 
 def _say(sentence: str) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -20,25 +20,33 @@ from types import FrameType
 from pitstop.errors import PitstopError
 from pitstop.service.auth.credentials import now
 from pitstop.service.elsewhere.sending import Dispatch
+from pitstop.service.health import Check
 from pitstop.service.ingest.worker import kept_drain
 from pitstop.service.jobs.board import Job
 from pitstop.service.jobs.queue import Jobs
 from pitstop.service.jobs.schedule import Schedule
-from pitstop.service.kept import tell
+from pitstop.service.kept import KeptProcess, tell
 from pitstop.service.notify.courier import Courier, notice
 from pitstop.service.settings import Work
 from pitstop.service.site.refreshing import refresh_after, refresh_stale
 from pitstop.service.tracing import tracing
+from pitstop.service.worker_health import HealthPort
 from pitstop.service.workspace import Workspace
 
 # Whoever answers requests on this machine comes first: storing and fitting can wait a moment, a caller cannot.
 NICE = 5
 
 
-def serve_jobs(workspace: Workspace, work: Work, ended: threading.Event, say: Callable[[str], None]) -> None:
-    """Work until `ended` is set; `say` is given a sentence once it works.
+def serve_jobs(
+    workspace: Workspace,
+    work: Work,
+    ended: threading.Event,
+    say: Callable[[str], None],
+    health: tuple[str, int] | None = None,
+) -> None:
+    """Work until `ended` is set; `say` is given a sentence once it works, `health` is where it says how it is.
 
-    Raises `StoreBusyError` where another worker works for a workspace in SQLite.
+    Raises `StoreBusyError` where another worker works for a workspace in SQLite, `StoreError` for a port that is taken.
     """
     os.nice(NICE)
     drain = kept_drain(workspace.path, Path(work.spool) if work.spool else None)
@@ -50,17 +58,27 @@ def serve_jobs(workspace: Workspace, work: Work, ended: threading.Event, say: Ca
     # What homes took in while nobody worked for them.
     threading.Thread(target=refresh_stale, args=(workspace,), name="pages", daemon=True).start()
     try:
-        say(f"Working for {workspace.path} as {jobs.name}")
         hosts = frozenset(work.private_hosts)
         courier = Courier(workspace, now, allowed=hosts)
         asked = Dispatch(workspace, jobs, now, allowed=hosts, server=work.public_url)
-        with Schedule(workspace, jobs, now), courier, asked:
+        with ExitStack() as stack:
+            for part in (Schedule(workspace, jobs, now), courier, asked):
+                stack.enter_context(part)
+            answering = ""
+            if health is not None:
+                port = stack.enter_context(HealthPort(workspace, (partial(_storing, drain),), *health))
+                answering = f", says how it is at http://{port.host}:{port.port}/healthz"
+            say(f"Working for {workspace.path}{answering} as {jobs.name}")
             ended.wait()
     finally:
         drain.stop()
         jobs.close()
         if traces is not None:
             traces.close()
+
+
+def _storing(drain: KeptProcess) -> Check:
+    return Check("storing", "failed" if drain.problem else "ok", drain.problem)
 
 
 def until_told(serve: Callable[[threading.Event], None]) -> None:
