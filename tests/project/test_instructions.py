@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pitstop.engines.counting import Reading, RowCounter
 from pitstop.profile import Layout, Profile, profile_windows
 from pitstop.records.spec import ColumnsSection, ModelSection, ModelSpec
 from pitstop.statistics import kernels, leaf_tests
@@ -83,6 +84,33 @@ def test_no_python_is_called_for_a_row() -> None:
 
 def test_the_guard_finds_one_call_a_row() -> None:
     assert per_row(_PerValue) > 0.9
+
+
+def counting_columns(columns: int) -> Callable[[], Any]:
+    """Return the counting of a batch of that many columns, half of them categories, as a pass does it."""
+    rng = np.random.default_rng(0)
+    names = [f"{'x' if at % 2 else 'k'}{at}" for at in range(columns)]
+    word = pa.array(["a", "b", "c"] * 20).dictionary_encode()
+    table = pa.table({name: pa.array(rng.normal(size=60)) if name[0] == "x" else word for name in names})
+    rows = pa.table({"at": pa.array(np.arange(60) * 3_600_000_000, pa.timestamp("us")), "score": rng.random(60)})
+    categorical = tuple(name for name in names if name[0] == "k")
+    spec = ModelSpec(
+        ModelSection("wide", "binary"),
+        ColumnsSection(time="at", score="score", features=tuple(names), categorical=categorical),
+    )
+    numbers = tuple((name, NumericBins.fit(table[name])) for name in names if name[0] == "x")
+    words = tuple((name, CategoryBins.fit(table[name])) for name in categorical)
+    counter = RowCounter(Reading(spec, Layout(numbers, words, "binary", ("0", "1"))))
+    assert counter.begin(rows)
+    return lambda: counter.add(table)
+
+
+def test_a_column_of_a_batch_costs_few_calls() -> None:
+    # Of 5,000 columns in parts of some thousand rows, calls once cost more than counting. It is 12 of them now.
+    few, many = counting_columns(50), counting_columns(250)
+    few()
+    many()
+    assert (calls(many) - calls(few)) / 200 < 25
 
 
 class _PerValue:

@@ -17,6 +17,9 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": "2",
     "spark.log.level": "ERROR",
+    # No key comes to the executors from the environment that the tests run in.
+    "spark.executorEnv.AWS_ACCESS_KEY_ID": "",
+    "spark.executorEnv.AWS_SECRET_ACCESS_KEY": "",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,19 +80,7 @@ class ScanExcerpt(Excerpt):
         """Return samples of several sizes, read in one pass; parts that hold none of their rows are not read."""
         wanted = [spread(self.rows, size) for size in sizes]
         union = np.unique(np.concatenate(wanted))
-
-        def take(part: Part) -> list[pa.ChunkedArray]:
-            first, end = np.searchsorted(union, [part.first, part.first + part.rows])
-            places = union[first:end] - part.first
-            found: dict[str, list[pa.Array]] = {name: [] for name in names}
-            for at, table in pieces(self._scan, part, names) if places.size else ():
-                here = places[(places >= at) & (places < at + table.num_rows)] - at
-                rows = table if here.size == table.num_rows else table.take(pa.array(here))
-                for name in rows.column_names:
-                    found[name] += rows.column(name).chunks
-            return [pa.chunked_array(found[name], self.schema.field(name).type) for name in names]
-
-        parts = list(self._each(take))
+        parts = list(self._rows(names, union))
         columns = [
             pa.chunked_array([chunk for part in parts for chunk in part[at].chunks], self.schema.field(name).type)
             for at, name in enumerate(names)
@@ -103,24 +92,18 @@ class ScanExcerpt(Excerpt):
 
     def distinct(self, names: Sequence[str]) -> Distinct:
         """Return how many rows differ over these columns."""
-
-        def count(part: Part) -> Distinct:
-            found = DistinctRows()
-            if part.rows > VALUES:
-                for _, table in pieces(self._scan, part, names):
-                    found.add(row_words.stable_hashes(table.columns, table.num_rows))
-                return found.total
-            state = row_words.start(part.rows)
-            for at, table in pieces(self._scan, part, names):
-                for column in table.columns:
-                    row_words.fold(state[at : at + table.num_rows], column)
-            found.add(row_words.finished(state))
-            return found.total
-
         total = Distinct.empty()
-        for counted in self._each(count):
+        for counted in self._distinct(names):
             total = total.merged(counted)
         return total
+
+    def _rows(self, names: Sequence[str], wanted: Ints) -> Iterator[list[pa.ChunkedArray]]:
+        """Yield the wanted rows of each part, in order, by column."""
+        return self._each(partial(rows_of, self._scan, names, wanted))
+
+    def _distinct(self, names: Sequence[str]) -> Iterator[Distinct]:
+        """Yield the different rows of each part."""
+        return self._each(partial(distinct_of, self._scan, names))
 
     def _each(self, action: Callable[[Part], Any]) -> Iterator[Any]:
         """Apply `action` to every part, in order."""
@@ -136,6 +119,34 @@ class ScanExcerpt(Excerpt):
         finally:
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
+
+
+def rows_of(scan: Scan, names: Sequence[str], wanted: Ints, part: Part) -> list[pa.ChunkedArray]:
+    """Return the rows of a part that are among the wanted places of the table, by column."""
+    first, end = np.searchsorted(wanted, [part.first, part.first + part.rows])
+    places = wanted[first:end] - part.first
+    found: dict[str, list[pa.Array]] = {name: [] for name in names}
+    for at, table in pieces(scan, part, names) if places.size else ():
+        here = places[(places >= at) & (places < at + table.num_rows)] - at
+        rows = table if here.size == table.num_rows else table.take(pa.array(here))
+        for name in rows.column_names:
+            found[name] += rows.column(name).chunks
+    return [pa.chunked_array(found[name], scan.schema.field(name).type) for name in names]
+
+
+def distinct_of(scan: Scan, names: Sequence[str], part: Part) -> Distinct:
+    """Return how many rows of a part differ over these columns."""
+    found = DistinctRows()
+    if part.rows > VALUES:
+        for _, table in pieces(scan, part, names):
+            found.add(row_words.stable_hashes(table.columns, table.num_rows))
+        return found.total
+    state = row_words.start(part.rows)
+    for at, table in pieces(scan, part, names):
+        for column in table.columns:
+            row_words.fold(state[at : at + table.num_rows], column)
+    found.add(row_words.finished(state))
+    return found.total
 
 
 def pieces(

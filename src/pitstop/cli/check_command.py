@@ -36,8 +36,8 @@ def check(
 ) -> None:
     """Compare two tables and say what changed, worst first. Exit code 0, 1 (findings) or 2 (error).
 
-    Parquet and Arrow files need not fit in memory. With --engine spark or duckdb a table is an address that Spark or
-    DuckDB reads (s3://... too, with their own settings), and the findings are the same.
+    Parquet and Arrow files need not fit in memory; Parquet in a bucket is named by its address (s3://..., gs://...).
+    With --engine spark or duckdb a table is whatever Spark or DuckDB reads, and the findings are the same.
     """
     from pitstop.checks.comparison import check as compare  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
     from pitstop.report.findings import findings_text  # noqa: PLC0415 - as above

@@ -42,10 +42,9 @@ def count_scan(
     file's statistics bound the time of its row groups, those that the parts read so far reach into; else all.
     """
     require_columns(reading, scan.names)
-    reach = [_windows_of(scan, part, reading) for part in scan.parts]
-    wanted = [part for part in scan.parts if _overlaps(reach[part.number], reading) and part.rows]
+    wanted, reach = wanted_parts(scan, reading)
     # The first part that may hold a window decides when all windows before it are finished.
-    least = _least_after([reach[part.number] for part in wanted])
+    least = _least_after(reach)
     total = sum(part.rows for part in wanted)
     counts: dict[int, Counted] = {}
     done = 0
@@ -61,6 +60,13 @@ def count_scan(
                 yield window, counts.pop(window).finished()
     for window in sorted(counts):
         yield window, counts[window].finished()
+
+
+def wanted_parts(scan: Scan, reading: Reading) -> tuple[list[Part], list[tuple[int, int] | None]]:
+    """Return the parts that may hold a window that is asked for, and the first and last window of each, if known."""
+    reach = [(part, _windows_of(scan, part, reading)) for part in scan.parts if part.rows]
+    kept = [(part, windows) for part, windows in reach if _overlaps(windows, reading)]
+    return [part for part, _ in kept], [windows for _, windows in kept]
 
 
 def count_part(scan: Scan, part: Part, reading: Reading) -> dict[int, Counted]:

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +24,8 @@ from pitstop import errors
 from pitstop.checks.excerpts import VALUES, Excerpt, spread
 from pitstop.engines.base import Progress
 from pitstop.engines.counting import Counted, Reading, RowCounter, merge, require_columns
+from pitstop.engines.passes import wanted_parts
+from pitstop.engines.spark_parts import LINES, PartsExcerpt, counted_by_part, line
 from pitstop.errors import (
     EmptyTableError,
     EngineError,
@@ -33,6 +36,8 @@ from pitstop.errors import (
 )
 from pitstop.profile import Layout, Profile
 from pitstop.records import row_words
+from pitstop.records.addresses import Address, is_address
+from pitstop.records.scans import scan_table
 from pitstop.records.sources import missing_column_message
 from pitstop.records.spec import ModelSpec
 from pitstop.statistics.distinct import Distinct, DistinctRows
@@ -40,9 +45,6 @@ from pitstop.statistics.distinct import Distinct, DistinctRows
 Batches = Iterator[pa.RecordBatch]
 
 _FILE, _ROW, _PLACE = "__pitstop_file", "__pitstop_row", "__pitstop_place"
-# `window` is null where an executor refused its rows: `error` is then the error's type, a colon and its message.
-_COUNTS = "window bigint, counts binary, error string"
-_COUNTS_TYPES = pa.schema([("window", pa.int64()), ("counts", pa.binary()), ("error", pa.string())])
 _DELTA = "_delta_log"
 
 
@@ -74,13 +76,9 @@ class SparkEngine:
         if spec.calendar.by_rows:
             msg = "windows of a number of rows need rows in one order, which Spark has not; use the local engine"
             raise SpecError(msg)
-        reading = Reading(spec, layout, windows)
-        frame = self._frame(source)
-        require_columns(reading, frame.columns)
-        names = list(dict.fromkeys([*reading.roles, *reading.features]))
-        partial = _selected(frame, names).mapInArrow(_CountRows(reading, tuple(names)), _COUNTS)
+        lines = self._counted(source, Reading(spec, layout, windows))
         with _spark_errors(source):
-            total = partial.groupBy("window").applyInArrow(_adder(layout), _COUNTS).toArrow()
+            total = lines.groupBy("window").applyInArrow(_adder(layout), LINES).toArrow()
         _raise_refusals(total)
         found = sorted(zip(total["window"].to_pylist(), total["counts"].to_pylist(), strict=True))
         profiles = [(window, Profile.unpack(layout, data)) for window, data in found]
@@ -91,17 +89,28 @@ class SparkEngine:
 
     def excerpt(self, source: Any) -> Excerpt:
         """Return the table as a comparison needs it. Raises `UnreadableTableError`, `EngineError`."""
+        if _by_parts(source):
+            return PartsExcerpt(scan_table(source), self._opened(source), partial(_collected, source))
         return _SparkExcerpt(self._frame(source), source)
+
+    def _counted(self, source: Any, reading: Reading) -> Any:
+        """Return the lines of counts of every window, several for each, as a DataFrame that waits to be asked."""
+        if _by_parts(source):
+            scan = scan_table(source)
+            require_columns(reading, scan.names)
+            parts, _ = wanted_parts(scan, reading)
+            return counted_by_part(self._opened(source), scan, parts, reading)
+        frame = self._frame(source)
+        require_columns(reading, frame.columns)
+        names = list(dict.fromkeys([*reading.roles, *reading.features]))
+        return _selected(frame, names).mapInArrow(_CountRows(reading, tuple(names)), LINES)
 
     def _frame(self, source: Any) -> Any:
         if hasattr(source, "mapInArrow"):
             return source
-        if importlib.util.find_spec("pyspark") is None:
-            msg = 'the engine "spark" needs PySpark 4: pip install "pitstop[spark]" (and Java 17 or later)'
-            raise EngineError(msg)
         address = str(source)
+        session = self._opened(address)
         with _spark_errors(address):
-            session = self._session()
             reader = session.read
             if _is_delta(session, address):
                 return reader.format("delta").load(address)
@@ -109,10 +118,15 @@ class SparkEngine:
             options = {"recursiveFileLookup": "true", "pathGlobFilter": "*.{parquet,pq}", "mergeSchema": "true"}
             return reader.options(**options).parquet(address)
 
-    def _session(self) -> Any:
+    def _opened(self, source: Any) -> Any:
+        """Return the session. Raises `EngineError` where Spark is not there or does not start."""
+        if importlib.util.find_spec("pyspark") is None:
+            msg = 'the engine "spark" needs PySpark 4: pip install "pitstop[spark]" (and Java 17 or later)'
+            raise EngineError(msg)
         from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional dependency
 
-        return self.session or SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+        with _spark_errors(source):
+            return self.session or SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
 
 
 class _SparkExcerpt(Excerpt):
@@ -159,7 +173,7 @@ class _SparkExcerpt(Excerpt):
     def distinct(self, names: Sequence[str]) -> Distinct:
         """Return how many rows differ over these columns."""
         with _spark_errors(self._source):
-            found = _selected(self._frame, names).mapInArrow(_hash_rows, _COUNTS).toArrow()
+            found = _selected(self._frame, names).mapInArrow(_hash_rows, LINES).toArrow()
         total = Distinct.empty()
         for data in found["counts"].to_pylist():
             total = total.merged(Distinct.unpack(data))
@@ -184,10 +198,10 @@ class _CountRows:
                     counter.add(table.select(self.reading.features))
                     merge(total, counter.counted())
         except PitstopError as error:
-            yield _line(None, None, f"{type(error).__name__}:{error}")
+            yield line(None, None, f"{type(error).__name__}:{error}")
             return
         for window, counted in total.items():
-            yield _line(window, counted.pack(), None)
+            yield line(window, counted.pack(), None)
 
 
 def _adder(layout: Layout) -> Callable[[pa.Table], pa.Table]:
@@ -196,11 +210,11 @@ def _adder(layout: Layout) -> Callable[[pa.Table], pa.Table]:
     def add(lines: pa.Table) -> pa.Table:
         refused = lines["error"].drop_null()
         if len(refused):
-            return pa.Table.from_batches([_line(None, None, refused[0].as_py())])
+            return pa.Table.from_batches([line(None, None, refused[0].as_py())])
         found: dict[int, Counted] = {}
         for window, data in zip(lines["window"].to_pylist(), lines["counts"], strict=True):
             merge(found, {window: Counted.unpack(layout, data.as_py())})
-        return pa.Table.from_batches([_line(window, total.finished().pack(), None) for window, total in found.items()])
+        return pa.Table.from_batches([line(window, total.finished().pack(), None) for window, total in found.items()])
 
     return add
 
@@ -229,7 +243,7 @@ def _hash_rows(batches: Batches) -> Batches:
     rows = DistinctRows()
     for batch in batches:
         rows.add(row_words.stable_hashes(batch.columns, batch.num_rows))
-    yield _line(0, rows.total.pack(), None)
+    yield line(0, rows.total.pack(), None)
 
 
 def _gathered(batches: Batches, rows: int) -> Iterator[pa.Table]:
@@ -244,10 +258,6 @@ def _gathered(batches: Batches, rows: int) -> Iterator[pa.Table]:
             waiting, size = [], 0
     if size:
         yield pa.Table.from_batches(waiting).combine_chunks()
-
-
-def _line(window: int | None, counts: bytes | None, error: str | None) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([{"window": window, "counts": counts, "error": error}], schema=_COUNTS_TYPES)
 
 
 def _selected(frame: Any, names: Sequence[str]) -> Any:
@@ -267,6 +277,19 @@ def _numbered(names: Sequence[str]) -> list[Any]:
 def _quoted(name: str) -> str:
     doubled = name.replace("`", "``")
     return f"`{doubled}`"
+
+
+def _by_parts(source: Any) -> bool:
+    """Whether PyArrow reads a source on the executors: Parquet in a bucket. A Delta table there is Spark's own."""
+    return is_address(source) and not Address(source).has(_DELTA)
+
+
+def _collected(source: Any, frame: Any) -> pa.Table:
+    """Return the lines of a DataFrame, and raise what an executor refused."""
+    with _spark_errors(source):
+        lines = frame.toArrow()
+    _raise_refusals(lines)
+    return lines
 
 
 def _raise_refusals(lines: pa.Table) -> None:

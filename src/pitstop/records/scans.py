@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate
@@ -20,8 +22,10 @@ import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
 from pitstop.errors import MissingColumnError, UnreadableTableError
+from pitstop.records.addresses import Address, is_address
 from pitstop.records.sources import (
     PANDAS_INDEX,
+    PARQUET_SUFFIXES,
     corrupt_file,
     missing_column_message,
     open_parquet,
@@ -34,6 +38,8 @@ from pitstop.records.sources import (
 
 # Rows of a part of a table that is in memory already.
 SLICE_ROWS = 1 << 20
+# Files of a bucket that are opened at the same time.
+_REQUESTS = 16
 _OPEN = threading.local()
 
 
@@ -146,11 +152,14 @@ class Scan:
 def scan_table(source: Any) -> Scan:
     """Return `source` (as in `read_table`) as a scan. Parquet and Arrow files are opened, not read.
 
-    Raises `UnreadableTableError` as `read_table` does; a file that is damaged further on is told when it is read.
+    A folder or file of Parquet in a bucket (`s3://`, `gs://`, see `Address`) is read there. Raises
+    `UnreadableTableError` as `read_table` does; a file that is damaged further on is told when it is read.
     """
     if not isinstance(source, str | Path):
         table = read_table(source)
         return _scan([_Whole("the table", table)], source_notes(table))
+    if isinstance(source, str) and is_address(source):
+        return _scan(_remote(Address(source)), (), folder=source.partition("?")[0])
     path = Path(source)
     notes: list[str] = []
     files = []
@@ -195,6 +204,18 @@ def _promoted(table: pa.Table, wanted: pa.Schema, coded: Sequence[str]) -> pa.Ta
     return pa.concat_tables([lacking, table], promote_options="permissive").select(wanted.names)
 
 
+def _remote(address: Address) -> list[_Parquet]:
+    """Open the files of an address, many at a time: each costs a request or two, which is mostly waiting."""
+    paths = address.files(PARQUET_SUFFIXES)
+    with ThreadPoolExecutor(min(_REQUESTS, len(paths)), thread_name_prefix="open") as pool:
+        files = list(pool.map(lambda path: _Parquet(path, address), paths))
+    for file in files:
+        # One object for all, which is then sent to other processes once.
+        if file.schema.equals(files[0].schema, check_metadata=True):
+            file.schema = files[0].schema
+    return files
+
+
 def _open(path: Path) -> Any:
     try:
         with path.open("rb") as file:
@@ -225,11 +246,16 @@ class _Whole:
 
 
 class _Parquet:
-    """A Parquet file; its parts are its row groups."""
+    """A Parquet file, here or at an address; its parts are its row groups.
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
-        with open_parquet(path) as file:
+    Another process gets it without its footer, and reads that where it opens the file.
+    """
+
+    def __init__(self, path: Path | str, address: Address | None = None) -> None:
+        self.path, self._address = path, address
+        self.name = str(path) if address is None else address.whole(str(path))
+        self._metadata: Any = None
+        with self._errors(), open_parquet(path) if isinstance(path, Path) else self._file(()) as file:
             self._metadata = file.metadata
             self.schema = file.schema_arrow
         self.rows = [self._metadata.row_group(at).num_rows for at in range(self._metadata.num_row_groups)]
@@ -237,7 +263,7 @@ class _Parquet:
         self._places = {self._metadata.row_group(0).column(at).path_in_schema: at for at in first}
 
     def read(self, index: int, columns: Sequence[str], rows: int, coded: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        try:
+        with self._errors():
             # One thread: parts are what is read side by side.
             yield from self._opened(tuple(coded)).iter_batches(
                 batch_size=max(1, min(rows, self.rows[index])),
@@ -245,8 +271,26 @@ class _Parquet:
                 columns=list(columns),
                 use_threads=False,
             )
+
+    def _file(self, coded: tuple[str, ...]) -> pq.ParquetFile:
+        if self._address is None:
+            return pq.ParquetFile(self.path, metadata=self._metadata, read_dictionary=list(coded))
+        source = self._address.open(str(self.path))
+        # All that a read needs is asked for in few requests, side by side.
+        return pq.ParquetFile(source, metadata=self._metadata, read_dictionary=list(coded), pre_buffer=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except (pa.ArrowException, OSError) as error:
-            raise corrupt_file(self.path, "Parquet", error) from error
+            if self._address is None or not isinstance(error, OSError):
+                raise corrupt_file(self.name, "Parquet", error) from error
+            with self._address.errors(f"read {self.name} at"):
+                raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_metadata": None}
 
     def _opened(self, coded: tuple[str, ...]) -> pq.ParquetFile:
         """Return the file, open: opening one of thousands of columns costs as much as decoding hundreds of them.
@@ -256,14 +300,14 @@ class _Parquet:
         kept = getattr(_OPEN, "kept", None)
         if kept is None or kept[0]() is not self or kept[1] != coded:
             # The footer is read once for all.
-            file = pq.ParquetFile(self.path, metadata=self._metadata, read_dictionary=list(coded))
+            file = self._file(coded)
             kept = _OPEN.kept = weakref.ref(self), coded, file
         found: pq.ParquetFile = kept[2]
         return found
 
     def bounds(self, index: int, column: str) -> pa.ChunkedArray | None:
         place = self._places.get(column)
-        if place is None:
+        if place is None or self._metadata is None:
             return None
         found = self._metadata.row_group(index).column(place).statistics
         if found is None or not found.has_min_max:

@@ -217,7 +217,7 @@ def _read_arrow(path: Path) -> pa.Table:
         raise corrupt_file(path, "Arrow", error) from error
 
 
-def corrupt_file(path: Path, kind: str, error: BaseException) -> UnreadableTableError:
+def corrupt_file(path: Path | str, kind: str, error: BaseException) -> UnreadableTableError:
     """Return the error of a file that its own format refuses."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UnreadableTableError(f"{path} is a corrupt {kind} file ({first}); write or copy it again")

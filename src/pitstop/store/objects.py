@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pitstop.errors import StoreError
+from pitstop.records.addresses import PLAIN_CONTENT
 from pitstop.store.base import Staged
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import LocalFiles, digest_of_file, make_folder
@@ -26,11 +27,6 @@ CACHE = "cache"
 # Enough to hide what a request waits for; more only queue at the server.
 _PARALLEL = 8
 _CHUNK = 1 << 20
-# Stores that are only compatible with S3 take the newer checksums in trailers for content. We check SHA-256 ourselves.
-_PLAIN_CONTENT = {
-    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-}
 
 
 class ObjectFiles:
@@ -49,7 +45,8 @@ class ObjectFiles:
         self._folder = folder
         self._local = LocalFiles(folder)
         self._checked: set[str] = set()
-        for name, value in _PLAIN_CONTENT.items():
+        # We check SHA-256 ourselves.
+        for name, value in PLAIN_CONTENT.items():
             os.environ.setdefault(name, value)
         try:
             self._store, self._root = fs.FileSystem.from_uri(url)
