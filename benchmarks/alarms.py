@@ -4,6 +4,10 @@ Every set is replayed with its rows shuffled and with whole days shuffled (20 se
 days after it are watched by all streams at the shipped settings. The days that trained the model are in neither. The
 same fitted detectors then look at a 5-point rise of the error, a 10% contamination of one feature and 20 upstream
 breaks. Two sets that nothing was chosen on come last.
+
+False alarms are counted twice: each stream's alarm, and as a person is paged, where alarms of one window that
+`pitstop.detection.together` finds to have one cause are one page. Peers have no such grouping; for them all alarms of
+one window are one page, which is the most that a grouping could do for them. The bars count pages.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from benchmarks.alarms_rivals import peers, usual
 from benchmarks.alarms_sets import NEW, SETS, Case, load
 from benchmarks.environments import PeerError
 from benchmarks.result import Bar, Result
+from pitstop.detection.together import together
 from pitstop.loop.reference import REFERENCE_WINDOWS
 
 PROMISE = 1.0
@@ -54,21 +59,22 @@ def run(quick: bool, data: Path | None) -> Result:
         for peer, found in peers(kept, Path(folder), windows).items():
             rows += [
                 {"what": "peer", "peer": peer, "set": name.rpartition("-")[0], "shuffled": name.rpartition("-")[2],
-                 "alarms a month": value}
-                for name, value in found.items()
+                 **counts}
+                for name, counts in found.items()
             ]  # fmt: skip
     return Result(tuple(rows), bars(rows))
 
 
 def _replays(case: Case, how: str, seeds: int, kept: list[tuple[str, Run]]) -> Rows:
     """Replay one set in `seeds` random orders; return its row of false alarms, and those of changes and breaks."""
-    monthly, incidents, kinds = [], [], Counter[str]()
+    monthly, pages, incidents, kinds = [], [], [], Counter[str]()
     errors, contaminated, breaks = [], [], {kind.name: [0, 0] for kind in BREAKS}
     months = 0.0
     for seed in range(seeds):
         replay = start(case, how, seed)
         _, findings = stepped(replay.watch, replay.table, REFERENCE_WINDOWS)
         monthly.append(len(findings) / replay.months)
+        pages.append(len(together(findings)) / replay.months)
         incidents.append(len({finding.window for finding in findings}) / replay.months)
         kinds.update(f"{finding.stream.kind}{', fast' if finding.fast else ''}" for finding in findings)
         months += replay.months
@@ -92,12 +98,13 @@ def _replays(case: Case, how: str, seeds: int, kept: list[tuple[str, Run]]) -> R
             "rows a window": float(np.mean([len(part) for part in replay.rows])),
             "streams": len(replay.watch.panel.layout.streams) + len(replay.watch.volumes),
             "alarms a month": float(np.mean(monthly)),
-            "worst seed": float(np.max(monthly)),
+            "pages a month": float(np.mean(pages)),
+            "worst seed": float(np.max(pages)),
             "windows with alarms a month": float(np.mean(incidents)),
             "of which": ", ".join(f"{kind} {count / months:.2f}" for kind, count in kinds.most_common()),
         }
     ]
-    rows += [base | {"what": "peer", "peer": rule, "alarms a month": value} for rule, value in rivals.items()]
+    rows += [base | {"what": "peer", "peer": rule, **counts} for rule, counts in rivals.items()]
     if how == "days":
         for what, found in (("error + 5 points", errors), ("10% contamination", contaminated)):
             seen = [value for value in found if value is not None]
@@ -124,7 +131,7 @@ def bars(rows: Rows) -> tuple[Bar, ...]:
     broken = [row for row in rows if row["what"] == "autocorrelated null" and row["alarms a month"] > PROMISE]
 
     def worst(how: str, *, new: bool) -> float | None:
-        found = [row["alarms a month"] for row in quiet if row["shuffled"] == how and row["new"] == new]
+        found = [row["pages a month"] for row in quiet if row["shuffled"] == how and row["new"] == new]
         return max(found) if len(found) >= (len(NEW) if new else len(SETS)) else None
 
     def share(what: str) -> float | None:
@@ -134,8 +141,18 @@ def bars(rows: Rows) -> tuple[Bar, ...]:
 
     fresh = [value for how in ("days", "rows") if (value := worst(how, new=True)) is not None]
     return (
-        Bar("alarms.1a", worst("days", new=False), PROMISE, text="alarms a month, whole days shuffled, worst set"),
-        Bar("alarms.1b", worst("rows", new=False), PROMISE, text="alarms a month, rows shuffled, worst set"),
+        Bar(
+            "alarms.1a",
+            worst("days", new=False),
+            PROMISE,
+            text="pages for false alarms a month, whole days shuffled, worst set",
+        ),
+        Bar(
+            "alarms.1b",
+            worst("rows", new=False),
+            PROMISE,
+            text="pages for false alarms a month, rows shuffled, worst set",
+        ),
         Bar("alarms.1c", share("error + 5 points"), 0.9, "at least", "error + 5 points found within 30 windows"),
         Bar("alarms.1d", share("10% contamination"), 0.9, "at least", "10% contamination found within 30 windows"),
         Bar("alarms.1e", share("break"), 0.95, "at least", "20 kinds of break found in their first window"),
@@ -150,6 +167,6 @@ def bars(rows: Rows) -> tuple[Bar, ...]:
             "alarms.1g",
             max(fresh) if len(fresh) == 2 else None,
             PROMISE,
-            text="alarms a month on sets never used before, worst set and order",
+            text="pages for false alarms a month on sets never used before, worst set and order",
         ),
     )

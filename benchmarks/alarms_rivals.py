@@ -28,8 +28,11 @@ PSI_LIMIT = 0.2
 LEVEL = 0.05
 
 
-def usual(run: Run, windows: int, seed: int) -> dict[str, float]:
-    """Return alarms a month of each rule on the first `windows` watched windows: (column, window) pairs that alarm."""
+def usual(run: Run, windows: int, seed: int) -> dict[str, dict[str, float]]:
+    """Return alarms and pages a month of each rule on the first `windows` watched windows.
+
+    Alarms: (column, window) pairs that alarm. Pages: windows with at least one.
+    """
     reference = np.concatenate(run.rows[:REFERENCE_WINDOWS])
     chosen = np.random.default_rng(seed).permutation(reference)[:MOST_REFERENCE]
     slots = range(REFERENCE_WINDOWS, min(REFERENCE_WINDOWS + windows, len(run.rows)))
@@ -43,11 +46,14 @@ def usual(run: Run, windows: int, seed: int) -> dict[str, float]:
             p_values.append(p_value)
             indices.append(index)
     months = len(slots) / MONTH
-    return {
-        "p < .05": float(np.sum(np.array(p_values) < LEVEL) / months),
-        "Bonferroni": float(np.sum(np.array(p_values) < LEVEL / len(columns)) / months),
-        "PSI > .2": float(np.sum(np.array(indices) > PSI_LIMIT) / months),
-    }
+    shape = (len(columns), len(slots))
+    tests, distances = np.array(p_values).reshape(shape), np.array(indices).reshape(shape)
+    rules = {"p < .05": tests < LEVEL, "Bonferroni": tests < LEVEL / len(columns), "PSI > .2": distances > PSI_LIMIT}
+    return {rule: _monthly(int(hit.sum()), int(hit.any(axis=0).sum()), months) for rule, hit in rules.items()}
+
+
+def _monthly(alarms: int, windows: int, months: float) -> dict[str, float]:
+    return {"alarms a month": alarms / months, "pages a month": windows / months}
 
 
 def _values(run: Run, name: str) -> Any:
@@ -102,8 +108,11 @@ def _psi(before: Floats, now: Floats) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def peers(runs: list[tuple[str, Run]], folder: Path, windows: int) -> dict[str, dict[str, float]]:
-    """Return alarms a month of NannyML and of Evidently, by run, at their defaults; a peer that fails is left out."""
+def peers(runs: list[tuple[str, Run]], folder: Path, windows: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Return alarms and pages a month of NannyML and of Evidently, by run, at their defaults.
+
+    Pages are windows with an alarm. A peer that fails is left out.
+    """
     names = []
     for name, run in runs:
         place = folder / name
@@ -119,7 +128,7 @@ def peers(runs: list[tuple[str, Run]], folder: Path, windows: int) -> dict[str, 
             print(f"{peer} is left out: {error}")
             continue
         found[peer] = {
-            name: counts[str(folder / name)] / (len(_watched(run, windows)) / MONTH)
+            name: _monthly(*counts[str(folder / name)], len(_watched(run, windows)) / MONTH)
             for name, run in runs
             if counts[str(folder / name)] is not None
         }

@@ -20,6 +20,7 @@ from pitstop.incidents import (
     alarm_from,
     condition,
     grouped,
+    told,
 )
 
 
@@ -167,3 +168,19 @@ def test_what_comes_back_after_it_recovered_has_regressed() -> None:
     assert stands(back, first, alarm(back, back - 2, observed=0.1, low=-0.2, high=-0.05)) == "new"
     late = 20 + REGRESSED_WINDOWS + 1
     assert stands(late, first, alarm(late, late - 2)) == "new"
+
+
+def test_columns_that_broke_together_share_an_incident_however_their_onsets_were_estimated() -> None:
+    def broken(column: str, since: int) -> Finding:
+        stream = Stream(f"nulls:{column}", "quality", column, (f"{column} is null",))
+        return Finding(
+            stream, 40, stream.indicators[0], "up", since, 1.0, 0.0, 0.9, 1.0, 9.0, fast=True, count=50, size=50
+        )
+
+    (group,) = told([broken("a", 40), broken("b", 20)], 400, ("baseline-1",), ())
+    incidents, incident, opened = grouped((), group[0])
+    assert opened
+    incidents, same, opened = grouped(incidents, group[1], incident.id)
+    assert (same.id, opened, same.monitors) == (incident.id, False, ("nulls:a", "nulls:b"))
+    assert len(taken(*group)) == 2  # alone, their onsets would have kept them apart
+    assert told([broken("a", 40)], 410, ("baseline-1",), group) == ()

@@ -1,6 +1,7 @@
 """Evidently: columns that its drift preset calls drifted, day by day, on the replays of `benchmarks/alarms.py`.
 
-Arguments: folders with `reference.parquet` and `watched.parquet`. Prints the number of (column, day) pairs of each.
+Arguments: folders with `reference.parquet` and `watched.parquet`. Prints the number of (column, day) pairs and of
+days with one of each.
 """
 
 import json
@@ -28,12 +29,13 @@ def main() -> None:
         names = [
             name for name in reference.columns if name != "@at" and (reference[name] != reference[name].iloc[0]).any()
         ]
-        total = 0
+        total, days = 0, 0
         try:
             for _, day in watched.groupby("@at"):
                 usable = [name for name in names if day[name].notna().any()]
-                total += drifted(Report([DataDriftPreset()]).run(day[usable], reference[usable]).dict())
-            found[folder] = total
+                columns = drifted(Report([DataDriftPreset()]).run(day[usable], reference[usable]).dict())
+                total, days = total + columns, days + (columns > 0)
+            found[folder] = [total, days]
         except Exception as error:  # noqa: BLE001 - what a peer cannot do on a set is told, and the others go on
             print(f"{folder}: {type(error).__name__}: {error}", file=sys.stderr)
             found[folder] = None

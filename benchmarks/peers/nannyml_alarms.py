@@ -1,6 +1,7 @@
 """NannyML: alerts of its univariate drift by day, defaults, on the replays of `benchmarks/alarms.py`.
 
-Arguments: folders with `reference.parquet` and `watched.parquet`. Prints the number of (column, day) alerts of each.
+Arguments: folders with `reference.parquet` and `watched.parquet`. Prints the number of (column, day) alerts and of
+days with an alert of each.
 The model's error is a column like any other.
 """
 
@@ -25,7 +26,8 @@ def main() -> None:
                 column_names=usable, timestamp_column_name="@at", chunk_period="D"
             ).fit(reference)
             frame = fitted.calculate(watched).filter(period="analysis").to_df()
-            found[folder] = int(frame.loc[:, frame.columns.get_level_values(-1) == "alert"].to_numpy().sum())
+            alerts = frame.loc[:, frame.columns.get_level_values(-1) == "alert"].to_numpy().astype(bool)
+            found[folder] = [int(alerts.sum()), int(alerts.any(axis=1).sum())]
         except Exception as error:  # noqa: BLE001 - what a peer cannot do on a set is told, and the others go on
             print(f"{folder}: {type(error).__name__}: {error}", file=sys.stderr)
             found[folder] = None

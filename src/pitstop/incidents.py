@@ -1,8 +1,9 @@
 """Alarms, and the incidents that they belong to.
 
 An alarm is one stream's finding; an incident is what a person looks at. Alarms are grouped by *onset*: two alarms
-whose estimated starts lie within a week of each other are taken to have one cause. They are not grouped by a shared
-monitor, because linking by monitor joins everything to one endless incident in the end.
+whose estimated starts lie within a week of each other are taken to have one cause, and so are those of one window that
+`pitstop.detection.together` puts together. They are not grouped by a shared monitor, because linking by monitor joins
+everything to one endless incident in the end.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pitstop.detection.streams import Finding
+from pitstop.detection.together import together
 from pitstop.records.identity import artifact_id
 
 # Onsets at most this many windows apart are one incident (two, where a window is a week).
@@ -108,6 +110,16 @@ def repeats(alarm: Alarm, earlier: Iterable[Alarm]) -> bool:
     )
 
 
+def told(
+    findings: Iterable[Finding], at: int, caused_by: tuple[str, ...], earlier: Iterable[Alarm]
+) -> tuple[tuple[Alarm, ...], ...]:
+    """Return the alarms of one window in groups of one cause, without those that repeat an `earlier` one."""
+    before = tuple(earlier)
+    groups = [[alarm_from(finding, at, caused_by) for finding in group] for group in together(findings)]
+    new = (tuple(alarm for alarm in group if not repeats(alarm, before)) for group in groups)
+    return tuple(group for group in new if group)
+
+
 @dataclass(frozen=True)
 class Incident:
     """Alarms with one onset. The opening alarm gives it its id; later alarms and causes are later artifacts.
@@ -137,13 +149,18 @@ class Incident:
         return again or abs(alarm.since - self.onset) <= ONSET_WINDOWS
 
 
-def grouped(incidents: Iterable[Incident], alarm: Alarm) -> tuple[tuple[Incident, ...], Incident, bool]:
+def grouped(
+    incidents: Iterable[Incident], alarm: Alarm, beside: str = ""
+) -> tuple[tuple[Incident, ...], Incident, bool]:
     """Add an alarm to the incident that takes it (the one with the nearest onset), or open a new one.
 
-    Returns all incidents in order of opening, the one that took the alarm, and whether it is new.
+    `beside` is the id of the incident that another alarm of the same window and cause has gone to
+    (`pitstop.detection.together`); this one goes there, too. Returns all incidents in order of opening, the one that
+    took the alarm, and whether it is new.
     """
     known = tuple(incidents)
-    takers = [incident for incident in known if incident.takes(alarm)]
+    takers = [incident for incident in known if incident.id == beside]
+    takers = takers or [incident for incident in known if incident.takes(alarm)]
     if not takers:
         opened = Incident(
             id=artifact_id("incident", {"opened_by": alarm.id}),

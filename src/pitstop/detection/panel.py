@@ -337,6 +337,8 @@ def _found(panel: Panel, index: int, by_indicator: Floats, evidence: float, *, f
         high=found.high,
         evidence=float(part[side, position]) if fast_path else evidence,
         fast=fast_path,
+        count=int(panel.recent_counts[-1, 0, column]),
+        size=int(panel.recent_counts[-1, 1, column]),
     )
 
 

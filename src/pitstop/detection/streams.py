@@ -38,6 +38,11 @@ class Stream:
     autocorrelated: bool = False
     sudden: float = 0.0
 
+    @property
+    def family(self) -> str:
+        """What is counted, whatever the column: the name up to its colon ("nulls" of "nulls:age")."""
+        return self.name.partition(":")[0]
+
     def __post_init__(self) -> None:
         """Refuse a stream that cannot be watched."""
         if not self.indicators or len(set(self.indicators)) != len(self.indicators):
@@ -85,7 +90,8 @@ class Finding:
     likelihood over the recent counts; never after `window`), `indicator` and `direction` the cell that carries most
     evidence. `observed` is its rate from `since` on, `expected` the reference's for the same phases (volume streams:
     rows per window), `low` and `high` a 95% interval of observed - expected. `evidence` is M / c (at least 1), or for
-    the fast path its level divided by the p-value (at least 1). `fast` says which path.
+    the fast path its level divided by the p-value (at least 1). `fast` says which path. `count` of `size` rows of
+    `window` alone had the indicator (both 0 for volume streams).
     """
 
     stream: Stream
@@ -99,6 +105,8 @@ class Finding:
     high: float
     evidence: float
     fast: bool
+    count: int = 0
+    size: int = 0
 
 
 def check_counts(where: str, k: Ints, n: Ints) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pitstop.baseline.baseline import Baseline
 from pitstop.baseline.maturity import cohort_ages
 from pitstop.errors import EmptyTableError, ReleaseError
-from pitstop.incidents import Alarm, Incident, alarm_from, grouped, repeats
+from pitstop.incidents import Alarm, Incident, grouped, told
 from pitstop.loop.appraising import appraise
 from pitstop.loop.bookkeeping import Books
 from pitstop.loop.diagnosing import Cause, diagnose
@@ -370,14 +370,13 @@ class Loop:
         self.watch, findings = self.watch.step(counts)
         kept: list[Kept] = []
         touched: dict[str, bool] = {}
-        for finding in findings:
-            alarm = alarm_from(finding, at, (baseline.id,))
-            if repeats(alarm, self.alarms.values()):
-                continue
-            self.alarms[alarm.id] = alarm
-            self.incidents, incident, opened = grouped(self.incidents, alarm)
-            touched[incident.id] = touched.get(incident.id, False) or opened
-            kept.append(keep_alarm(alarm))
+        for group in told(findings, at, (baseline.id,), self.alarms.values()):
+            beside = ""
+            for alarm in group:
+                self.alarms[alarm.id] = alarm
+                self.incidents, incident, opened = grouped(self.incidents, alarm, beside)
+                touched[incident.id], beside = touched.get(incident.id, False) or opened, incident.id
+                kept.append(keep_alarm(alarm))
         for incident in self.incidents:
             if incident.id not in touched:
                 continue

@@ -21,8 +21,9 @@ MOST_WINDOWS = 28
 class Break:
     """Rows predicted in windows `first` to `last` (included) came through a broken pipeline.
 
-    `incident` is what saw it, `columns` are those that broke, `said` is the first alarm in words, and `standing` says
-    whether it still goes on. `way_out` is what mends it, "" where the alarm tells no more than that it broke.
+    `incident` is what saw it, `columns` are those that broke, `said` is the first alarm in words and how many columns
+    broke with it, and `standing` says whether it still goes on. `way_out` is what mends it, "" where the alarm tells no
+    more than that it broke.
     """
 
     incident: str
@@ -69,9 +70,11 @@ def breaks_of(incidents: Sequence[Incident], alarms: Mapping[str, Alarm], window
         # An alarm that goes on is told again after a week; without one it is over, at a day that nobody saw.
         end = min(incident.last + REPEAT_WINDOWS, first + MOST_WINDOWS - 1)
         columns = tuple(dict.fromkeys(alarm.column for alarm in fast if alarm.column))
-        found.append(
-            Break(incident.id, columns, first, min(end, window - 1), fast[0].sentence, standing=window - 1 <= end)
+        more = len(columns) - 1
+        said = fast[0].sentence + (
+            f", and {more} more column{'s' if more > 1 else ''} broke with it" if more > 0 else ""
         )
+        found.append(Break(incident.id, columns, first, min(end, window - 1), said, standing=window - 1 <= end))
     return tuple(found)
 
 
