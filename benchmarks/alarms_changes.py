@@ -261,7 +261,7 @@ def _changed(before: pa.ChunkedArray, after: Any) -> float:
 
 def _only(run: Run, place: int) -> dict[str, Ints]:
     one = run.table.taken(np.array([place], dtype=np.int64))
-    return {"k": one.k, "n": one.n, "rows": one.rows, "phases": one.phases}
+    return {"k": one.k, "n": one.n, "rows": one.rows, "phases": one.phases, "spreads": one.spreads}
 
 
 def _paged(run: Run, watch: Watch, slot: int, broken: Rows, told: set[str]) -> bool:

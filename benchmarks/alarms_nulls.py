@@ -55,7 +55,8 @@ def _run(streams: tuple[Stream, ...], lag: float, seed: int) -> tuple[int, bool]
     n = np.full(noise.shape, ROWS, dtype=np.int64)
     k = rng.binomial(n, np.clip(RATE + SPREAD * noise, 0.01, 0.99))
     phases = np.arange(len(noise), dtype=np.int64) % 7
-    whole = Table(k, n, np.zeros((len(noise), 0), dtype=np.int64), phases)
+    nothing = np.zeros((len(noise), 0), dtype=np.int64)
+    whole = Table(k, n, nothing, phases, nothing)
     spec = parse_spec(SPEC)
     thresholds = Budget(1.0, 30).thresholds({stream.name: stream.weight for stream in streams})
 
@@ -75,6 +76,6 @@ def _run(streams: tuple[Stream, ...], lag: float, seed: int) -> tuple[int, bool]
     reference = whole.taken(np.arange(REFERENCE))
     watch, alarms = fit(reference), 0
     for window in range(REFERENCE, len(whole)):
-        watch, findings = watch.step_counts(window, int(phases[window]), k[window], n[window], [])
+        watch, findings = watch.step_counts(window, int(phases[window]), k[window], n[window], [], nothing[window])
         alarms += len(findings)
     return alarms, not rehearse_table(spec, fit, reference, runs=5, seed=seed).kept

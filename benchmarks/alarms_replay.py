@@ -164,7 +164,12 @@ def stepped(watch: Watch, table: Table, first: int, windows: int | None = None) 
     found: list[Finding] = []
     for place in range(len(table) if windows is None else windows):
         watch, findings = watch.step_counts(
-            first + place, int(table.phases[place]), table.k[place], table.n[place], table.rows[place].tolist()
+            first + place,
+            int(table.phases[place]),
+            table.k[place],
+            table.n[place],
+            table.rows[place].tolist(),
+            table.spreads[place],
         )
         found += findings
     return watch, found

@@ -128,9 +128,9 @@ def peers(runs: list[tuple[str, Run]], folder: Path, windows: int) -> dict[str, 
             print(f"{peer} is left out: {error}")
             continue
         found[peer] = {
-            name: _monthly(*counts[str(folder / name)], len(_watched(run, windows)) / MONTH)
+            name: _monthly(count[0], count[1], len(_watched(run, windows)) / MONTH)
             for name, run in runs
-            if counts[str(folder / name)] is not None
+            if (count := counts[str(folder / name)]) is not None
         }
     return found
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from pitstop.detection.detector import Detector
+from pitstop.detection.fast import never_seen
+from pitstop.detection.healthy import without_broken
 from pitstop.detection.panel import Panel
 from pitstop.detection.streams import Finding, Floats, Ints, ReferenceCounts, Stream
 
@@ -116,3 +118,52 @@ def test_bursts_of_a_heavier_law_are_bounded_by_records() -> None:
     rng = np.random.default_rng(7)
     rates = np.where(rng.random((M + 150, 50)) < 0.03, rng.uniform(0.1, 0.4, (M + 150, 50)), 0.02)
     assert fast_alarms(rates, 0.002, seed=7) <= np.log(1 + 150 / M)
+
+
+@pytest.mark.parametrize("n", [24, 400])
+def test_the_exact_test_of_what_was_never_seen_keeps_its_level_over_references(n: int) -> None:
+    """Over the draws of reference and window together, whatever the rate is: pages where no event had been seen."""
+    rng = np.random.default_rng(8)
+    for p in (1e-5, 1e-4, 1e-3, 1e-2):
+        before, k = rng.binomial(M * n, p, 200_000), rng.binomial(n, p, 200_000)
+        for level in (0.02, 0.002):
+            page = (
+                (before == 0) & (k > 0) & (never_seen(k, np.full(k.shape, n), np.full(k.shape, float(M * n))) <= level)
+            )
+            assert page.mean() <= level + 3 * np.sqrt(level / len(k))
+
+
+def test_a_few_nulls_in_a_small_window_are_enough_where_there_never_was_one() -> None:
+    assert never_seen(np.array([2, 3, 0]), np.array([24, 24, 24]), np.array([2160.0, 2160.0, 2160.0])) == pytest.approx(
+        [24 * 23 / (2184 * 2183), 24 * 23 * 22 / (2184 * 2183 * 2182), 1.0]
+    )
+
+
+def broken_day(share: float) -> Finding | None:
+    """Return what all rows null give after a reference one window of which had nulls in this share of its rows."""
+    size = np.full((M, 1), N, dtype=np.int64)
+    k = np.zeros((M, 1), dtype=np.int64)
+    k[10] = round(share * N)
+    stream = Stream("nulls:x", "quality", "x", ("null",), tolerance=0.001, two_sided=False)
+    detector = Detector.fit(
+        stream, ReferenceCounts(k, size, np.zeros(M, dtype=np.int64)), 1e100, 1, 0.001, fast_level=LEVEL
+    )
+    return detector.step(100, 0, size[0], size[0])[1]
+
+
+def test_a_day_that_was_broken_in_the_reference_does_not_hide_the_next() -> None:
+    found = broken_day(1.0)
+    assert found is not None
+    assert found.fast
+    assert broken_day(0.8) is None  # a day like that may be how things are
+
+
+def test_what_is_often_all_broken_is_how_the_data_are() -> None:
+    k = np.zeros((M, 1), dtype=np.int64)
+    k[::20] = N
+    reference = ReferenceCounts(k, np.full((M, 1), N, dtype=np.int64), np.zeros(M, dtype=np.int64))
+    quality, drift = (Stream("a:x", kind, "x", ("null",)) for kind in ("quality", "drift"))
+    assert without_broken(quality, reference) is reference
+    once = ReferenceCounts(np.where(np.arange(M)[:, None] == 20, k, 0), reference.n, reference.phases)
+    assert without_broken(drift, once) is once
+    assert without_broken(quality, once).n.sum() == (M - 1) * N

@@ -51,8 +51,8 @@ def test_faults_that_must_share_their_rows_are_one_cause_and_those_that_need_not
 
 
 def test_what_is_usual_does_not_make_rows_the_same() -> None:
-    usual = {"count": 95, "size": 100, "expected": 0.9}
-    assert names(finding("nulls:a", **usual), finding("range:b", **usual)) == [["nulls:a"], ["range:b"]]
+    found = [finding(name, count=95, size=100, expected=0.9) for name in ("nulls:a", "range:b")]
+    assert names(*found) == [["nulls:a"], ["range:b"]]
 
 
 def test_a_link_joins_groups_that_stood_apart() -> None:

@@ -109,3 +109,16 @@ def test_what_does_not_fit_is_refused() -> None:
         detector.step(85, 1, -1)
     with pytest.raises(BaselineError, match="state"):
         VolumeDetector.from_state(STREAM, {})
+
+
+def dead(days: int) -> VolumeDetector:
+    """Return a detector whose reference has some dead days."""
+    rows = counts(84, 1000, 0)
+    rows[np.arange(days) * 9 + 2] = 4
+    return VolumeDetector.fit(STREAM, rows, np.arange(84) % 7, 1e6, 7, fast_level=1e-4)
+
+
+def test_a_dead_day_of_the_reference_does_not_hide_the_next_and_many_are_how_it_is() -> None:
+    for days, pages in ((0, 1), (2, 1), (6, 0)):
+        _, found = run(dead(days), np.array([*counts(10, 1000, 1), 30]))
+        assert sum(finding.fast for finding in found) == pages

@@ -47,7 +47,8 @@ def counts(world: World, seed: int) -> Table:
     rates = 0.2 + 0.05 * noise
     n = np.full(rates.shape, N, dtype=np.int64)
     phases = np.arange(world.windows, dtype=np.int64) % 7
-    return Table(rng.binomial(n, np.clip(rates, 0.01, 0.99)), n, np.zeros((world.windows, 0), dtype=np.int64), phases)
+    nothing = np.zeros((world.windows, 0), dtype=np.int64)
+    return Table(rng.binomial(n, np.clip(rates, 0.01, 0.99)), n, nothing, phases, nothing)
 
 
 def self_test(world: World, seed: int = 0, runs: int = 2) -> Rehearsal:

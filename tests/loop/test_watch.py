@@ -58,7 +58,7 @@ def test_too_few_rows_are_not_judged(watched: Ward) -> None:
     watch = Watch.fit_table(spec, watched.baseline, table)
     before = watch.panel.evidence
     window = watched.reference[-1].window + 1
-    watch, _ = watch.step_counts(window, 0, table.n[-1], table.n[-1], table.rows[-1].tolist())
+    watch, _ = watch.step_counts(window, 0, table.n[-1], table.n[-1], table.rows[-1].tolist(), table.spreads[-1])
     assert np.array_equal(watch.panel.evidence, before)
     assert not watch.panel.total.any()
     judged = Watch.fit_table(asked(watched.spec, minimum_rows=1), watched.baseline, table)

@@ -16,6 +16,7 @@ from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Finding
 from pitstop.loop.watch import Watch
 from pitstop.monitors.breaks import Breaks
+from pitstop.monitors.quality import Quality
 from pitstop.records.spec import Task
 from pitstop.testing import monitor_laws as laws
 
@@ -81,12 +82,60 @@ def test_what_holds_half_of_the_rows_is_no_break(task: Task) -> None:
     assert not [item for item in found(task, half(healthy)) if item.stream.name.startswith("stuck")]
 
 
+def few(values: Any) -> Any:
+    return pa.array((np.arange(len(values)) * 7 % 4).astype(np.float64))
+
+
+@cache
+def few_valued() -> tuple[laws.Ward, Watch]:
+    """A model whose age has only the values 0 to 3, as a number of children has."""
+    known = laws.ward("binary", change=column("age", few))
+    return known, Watch.fit(known.spec, known.baseline, known.reference)
+
+
+def test_a_thousandth_of_a_number_of_few_values_is_a_value_never_seen() -> None:
+    known, watch = few_valued()
+    healthy = column("age", few)(laws.sample("binary", np.random.default_rng(14)))
+    assert watch.step(known.counted(FIRST, healthy))[1] == ()
+    small = column("age", lambda x: pc.multiply(x, 0.001))(healthy)
+    told = {item.stream.name: item for item in watch.step(known.counted(FIRST, small))[1]}
+    assert told["range:age"].fast
+    assert told["range:age"].stream.grid
+    assert "spread:age" not in {stream.name for stream in Breaks().streams(known.baseline)}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_spread_that_collapses_pages_wherever_the_values_lie(task: Task) -> None:
+    healthy = laws.sample(task, np.random.default_rng(15))
+    narrow = column("price", lambda x: pc.add(pc.multiply(x, 1e-4), 10.0))(healthy)
+    (told,) = [item for item in found(task, narrow) if item.stream.name == "spread:price"]
+    assert (told.fast, told.direction, told.window, told.stream.kind) == (True, "down", FIRST, "quality")
+    assert told.observed < 0.05
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_window_that_is_sent_twice_is_all_duplicates_and_one_with_a_row_more_is_not(task: Task) -> None:
+    sample = laws.sample(task, np.random.default_rng(16))
+    once = np.arange(sample.table.num_rows)
+    for rows, whole in ((np.concatenate([once, once, once[:1]]), False), (np.tile(once, 2), True)):
+        again = laws.Sample(
+            sample.table.take(pa.array(rows)), sample.scores[rows], sample.decided[rows], sample.labels[rows]
+        )
+        known, _ = watched(task)
+        stream = next(item for item in Quality().streams(known.baseline) if item.name == "duplicates")
+        k, n = Quality().counts(stream, known.counted(FIRST, again))
+        assert int(n[0]) == len(rows)
+        assert (int(k[0]) == len(rows)) is whole
+    (told,) = [item for item in found(task, again) if item.stream.name == "duplicates"]
+    assert told.fast
+
+
 def test_healthy_windows_raise_nothing() -> None:
     known, watch = watched("binary")
     random, told = np.random.default_rng(13), []
     for day in range(120):
         watch, findings = watch.step(known.counted(FIRST + day, laws.sample("binary", random)))
-        told += [item for item in findings if item.stream.name.startswith(("far:", "stuck"))]
+        told += [item for item in findings if item.stream.name.startswith(("far:", "stuck", "spread:"))]
     assert told == []
 
 
@@ -98,5 +147,10 @@ def test_a_baseline_kept_before_has_none_of_these_streams_and_goes_on_as_it_was(
     del state["breaks"]
     older = Baseline.from_state(known.baseline.layout, state)
     assert Breaks().streams(older) == ()
+    now = Watch.fit(known.spec, known.baseline, known.reference)
+    unspread = {name: array for name, array in now.to_state().items() if not name.startswith("spread.")}
+    again = Watch.from_state(known.spec, known.baseline, unspread)
+    assert (again.measured, again.spreads.streams) == ((), ())
+    assert again.step(known.reference[0])[1] == ()
     before = Watch.fit(known.spec, older, known.reference)
     assert Watch.from_state(known.spec, older, before.to_state()).counted == before.counted

@@ -149,3 +149,19 @@ def test_values_that_are_nearly_equal_count_as_alike_and_a_spread_does_not() -> 
     assert count(middle + width * RNG.uniform(size=200)).alike == 0
     assert count(np.array([])).alike == 0
     assert Histogram.empty(NumericBins(())).updated(np.ones(9)).alike == 0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([1.0, 2.0, 5.0, 9.0]), max_size=60),
+    st.lists(st.floats(1.0, 9.0), max_size=20),
+    st.integers(1, 3),
+)
+def test_values_between_known_ones_are_counted_from_below(known: list[float], other: list[float], times: int) -> None:
+    few = Histogram.empty(NumericBins.fit(np.array([1.0, 2.0, 5.0, 9.0])))
+    assert few.updated(np.array(known)).between == 0
+    new = sum(value not in (1.0, 2.0, 5.0, 9.0) for value in other)
+    assert few.updated(np.array(known + other * times)).between <= new * times
+    # A thousandth of the values 2, or all of one new value, is counted whole where positions are kept in full.
+    assert few.updated(np.array([*known, *[3.5] * 30])).between >= 29
+    assert 0 < few.updated(np.full(24, 1.001)).between <= 24

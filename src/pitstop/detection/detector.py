@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pitstop.detection import clopper_pearson, contrast, scores
-from pitstop.detection.healthy import fit
+from pitstop.detection.healthy import fit, without_broken
 from pitstop.detection.panel import Layout, Panel, State
 from pitstop.detection.streams import Finding, Ints, ReferenceCounts, Stream
 from pitstop.errors import BaselineError
@@ -57,6 +57,7 @@ class Detector:
                 f"{fast_level!r}; expected at least 1, inside (0, 1) and inside [0, 1]"
             )
             raise BaselineError(msg)
+        reference = without_broken(stream, reference)
         healthy, places = fit(stream, reference, phases, alpha_reference, elsewhere)
         total, typical = contrast.of_reference(healthy, reference)
         return cls(

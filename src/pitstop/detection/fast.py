@@ -1,10 +1,17 @@
 """The fast path: one window is enough when an upstream system breaks.
 
-It promises, for every stream, that a window of a healthy stream pages with a probability of at most its level, **if** a
-window's count follows a Beta-Binomial law whose rate lies within the reference's limits and whose correlation is
-at most the reference's upper 90% limit; for an event that the reference never (or always) saw, that rows are
-independent: what never happened shows no bursts. No one-window test can promise more without a law: among m
-exchangeable windows the newest is the most extreme with probability 1 / m, whatever it measures.
+It promises, for every stream, that a window of a healthy stream pages with a probability of at most its level, over the
+draws of reference and window together, **if** counts follow a Beta-Binomial law with a correlation of at most the
+reference's upper 90% limit, or, for an event that the reference never (or always) saw, if rows are independent: what
+never happened shows no bursts. There are two cases.
+
+- Never seen in N rows: k of n new rows have all of the k events of both with a probability of
+  n (n - 1) ... / (N + n) (N + n - 1) ... whatever the rate is (hypergeometric, exact).
+- Seen: the Beta-Binomial tail at the Clopper-Pearson limit of the rate. Predictive tails at the rate itself gave up to
+  twelve times their level in simulations where an event comes in rare bursts, and found no more breaks elsewhere.
+
+No one-window test can promise more without a law: among m exchangeable windows the newest is the most extreme with
+probability 1 / m, whatever it measures.
 
 A break is a jump of a quality rate (nulls, unseen values), the appearance of what the reference never had, or the
 near disappearance of a cell that held at least 10% (which is also how a changed unit or a stuck value shows). A
@@ -20,6 +27,7 @@ side in T windows by log(1 + T / m), whatever their law.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammaln
 
 from pitstop.detection.beta_binomial import tail_bound
 from pitstop.detection.healthy import Healthy
@@ -53,8 +61,7 @@ def evidence(
     `excess` float64[I] is the standardised excess of this window.
     `appears` float64[I] is above 0 where any jump counts and not only disappearance, `tolerance` float64[I].
     `level` is float64[2, I], each stream's level shared equally by its indicators and sides (Bonferroni); 0 switches
-    off. The p-value is an upper bound of the Beta-Binomial tail at the Clopper-Pearson
-    limit of the rate, moved by the weekly pattern. A break is where the result is at least 1.
+    off. Rates are those of the weekday. A break is where the result is at least 1.
     """
     rate = healthy.phase_rate[phase]
     change = k / np.maximum(n, 1) - rate
@@ -64,13 +71,35 @@ def evidence(
     sign = np.array([[1.0], [-1.0]])
     guard = np.where(gone, _BEYOND_WORST_GONE, _BEYOND_WORST) * np.maximum(healthy.extreme, _FEWEST_DEVIATIONS)
     smallest = np.maximum(tolerance, SMALLEST_BREAK)
-    suspect = (n > 0) & (level > 0) & (gone | jump) & (sign * change >= smallest) & (sign * excess > guard)
+    suspect = (
+        (n > 0)
+        & (level > 0)
+        & (healthy.effective > 0)
+        & (gone | jump)
+        & (sign * change >= smallest)
+        & (sign * excess > guard)
+    )
     result = np.zeros(suspect.shape)
     if bool(suspect.any()):
         side, at = np.nonzero(suspect)
         up = side == 0
-        offset = healthy.phase_rate[phase, at] - healthy.rate[at]
+        hit = np.where(up, k[at], n[at] - k[at])
+        offset = rate[at] - healthy.rate[at]
         limit = np.where(up, healthy.upper[at] + np.maximum(offset, 0), 1 - healthy.lower[at] + np.maximum(-offset, 0))
-        p_value = tail_bound(np.where(up, k[at], n[at] - k[at]), n[at], limit, healthy.rho_upper[at])
+        p_value = np.where(
+            np.where(up, healthy.rate[at], 1 - healthy.rate[at]) > 0,
+            tail_bound(hit, n[at], limit, healthy.rho_upper[at]),
+            never_seen(hit, n[at], healthy.effective[at]),
+        )
         result[side, at] = level[side, at] / np.maximum(p_value, 1e-300)
     return result
+
+
+def never_seen(k: Ints, n: Ints, before: Floats) -> Floats:
+    """Return the probability that k of n rows have an event, given that k of them and of `before` rows have it.
+
+    Fisher's exact test where no row had it before: C(n, k) / C(before + n, k), for 0 <= k <= n; `before` may be a
+    fraction, 0 gives 1.
+    """
+    rest = gammaln(n + 1) - gammaln(n - k + 1) - gammaln(before + n + 1) + gammaln(before + n - k + 1)
+    return np.asarray(np.exp(np.minimum(rest, 0.0)), dtype=np.float64)

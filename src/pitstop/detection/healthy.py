@@ -16,6 +16,12 @@ PAID = 0.25
 """Where between the estimate of rho and its upper 90% limit the evidence pays for it: an estimate may be too low."""
 
 
+FEW_BROKEN = 30
+"""At most one in so many windows of a reference may be left out as broken: what comes oftener is how the data are."""
+
+_ALL, _HALF = 0.9, 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class Healthy:
     """The fitted reference of I indicators (of one stream or of many) and P weekly phases.
@@ -62,6 +68,23 @@ class Healthy:
     def excess(self, k: Ints, n: Ints, phase: int) -> Floats:
         """Return (k/n - p) / standard deviation under the upper dispersion, float64[I]; 0 where n = 0."""
         return _standardised(k, n, self.phase_rate[phase], self.rho_upper)
+
+
+def without_broken(stream: Stream, reference: ReferenceCounts) -> ReferenceCounts:
+    """Return the reference without windows in which a fault that no other knows had nearly all rows.
+
+    A day on which a whole column was missing is no healthy day: taken for one, it would hide the next. Only faults are
+    judged so (streams of quality), only where nine tenths of the rows had it and at most half in any window that
+    stays, and only one window in `FEW_BROKEN`.
+    """
+    if stream.kind != "quality" or not len(reference.phases):
+        return reference
+    share = reference.k / np.maximum(reference.n, 1)
+    whole = share >= _ALL
+    apart = np.where(whole, 0.0, share).max(axis=0) <= _HALF
+    broken = whole & apart & (whole.sum(axis=0) * FEW_BROKEN <= len(share))
+    kept = np.where(broken, 0, reference.k), np.where(broken, 0, reference.n)
+    return ReferenceCounts(*kept, reference.phases) if bool(broken.any()) else reference
 
 
 def fit(

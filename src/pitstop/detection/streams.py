@@ -14,6 +14,8 @@ from pitstop.errors import BaselineError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Direction = Literal["up", "down"]
+SPREAD = "spread"
+"""The family of streams that measure a variance instead of counting rows (`pitstop.detection.spread`)."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Stream:
     "null", "error"). `weight` is its share of the budget relative to other streams; `tolerance` in [0, 1) the change
     of a rate that is not worth an alarm. With `two_sided` false only rises count. `autocorrelated` divides the
     evidence by the autocorrelation that the reference shows: right for inputs, which wander slowly; slow for errors.
-    `sudden` in [0, 1] is the rate that one window must reach to page by itself.
+    `sudden` in [0, 1] is the rate that one window must reach to page by itself. `grid` says that the column has few
+    values, each with a cell of its own, so that any other value is one never seen.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Stream:
     two_sided: bool = True
     autocorrelated: bool = False
     sudden: float = 0.0
+    grid: bool = False
 
     @property
     def family(self) -> str:

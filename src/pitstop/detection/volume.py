@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from pitstop.detection.healthy import FEW_BROKEN
 from pitstop.detection.panel import RECENT, State
 from pitstop.detection.streams import Direction, Finding, Floats, Ints, Stream
 from pitstop.errors import BaselineError
@@ -30,6 +31,7 @@ FEWEST = 5
 
 _SMALLEST_SPREAD = 0.02  # counts that never varied by more are given this much, in log units
 _OUTAGE = 0.5  # the fast path wants less than this share of the smallest earlier window
+_DEAD = 0.1  # share of the usual rows below which a window of the reference is no healthy one
 _MAD_TO_SD = 1.4826
 
 
@@ -39,7 +41,7 @@ class VolumeDetector:
 
     level float64[P]: usual log(1 + count) of each phase. spread: robust standard deviation around it. reference:
     number of windows of the reference. scores float64[t]: all earlier seasonal scores, newest last. recent int64[r, 3]:
-    window, phase, count. smallest: smallest earlier count. sr: M.
+    window, phase, count. smallest: smallest earlier count, but for a few dead windows of the reference. sr: M.
     """
 
     stream: Stream
@@ -106,7 +108,7 @@ class VolumeDetector:
             reference=int(logs.size),
             scores=(residual / spread)[-HISTORY:],
             recent=np.zeros((0, 3), dtype=np.int64),
-            smallest=int(counts.min(initial=np.iinfo(np.int64).max)),
+            smallest=int(counts[~_dead(counts, level[reference_phases])].min(initial=np.iinfo(np.int64).max)),
             sr=0.0,
             last_window=None,
         )
@@ -215,6 +217,12 @@ def _found(detector: VolumeDetector, evidence: float, *, fast: bool) -> Finding:
         evidence=evidence,
         fast=fast,
     )
+
+
+def _dead(counts: Ints, level: Floats) -> NDArray[np.bool_]:
+    """Return the windows of the reference with hardly any rows, where they are few; none where they are common."""
+    dead = counts < _DEAD * np.expm1(level)
+    return np.asarray(dead & (dead.sum() * FEW_BROKEN <= len(counts)), dtype=np.bool_)
 
 
 def _shrunk(logs: Floats, overall: float) -> float:

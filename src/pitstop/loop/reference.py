@@ -30,6 +30,7 @@ from pitstop.monitors.base import WindowCounts
 from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
+from pitstop.statistics.bins import BINS
 from pitstop.statistics.cells import Cells, LeafBins
 
 # Days of a quarter: long enough for weekdays, short enough to be recent.
@@ -287,12 +288,23 @@ def _novel(spec: ModelSpec, log: RowLog, before: int) -> Mapping[int, Mapping[st
             new = {f"unseen:{name}": known & (homes[np.maximum(values, 0)] == 1)}
         else:
             outside, far = _outside_others(values, which, len(windows))
-            new = {f"range:{name}": outside, f"far:{name}": far}
+            new = {f"range:{name}": outside | _alone(values, which), f"far:{name}": far}
         for stream, rows_of in new.items():
             counts = np.bincount(which[rows_of], minlength=len(windows))
             for window, count in zip(windows, counts, strict=True):
                 found[int(window)][stream] = int(count)
     return found
+
+
+def _alone(values: Floats, which: Ints) -> NDArray[np.bool_]:
+    """Return which values no other window has, in a column of so few that each has a cell of its own; else none."""
+    alone = np.zeros(len(values), dtype=np.bool_)
+    finite = np.isfinite(values)
+    known, codes = np.unique(values[finite], return_inverse=True)
+    if 0 < known.size <= 2 * BINS:
+        homes = np.bincount(np.unique(np.stack([codes, which[finite]]), axis=1)[0], minlength=known.size)
+        alone[finite] = homes[codes] == 1
+    return alone
 
 
 def _outside_others(values: Floats, which: Ints, windows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

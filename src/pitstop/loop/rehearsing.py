@@ -153,7 +153,8 @@ def _alarms(fit: Fit, table: Table, watched: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for place in range(split, len(table)):
         phase = int(table.phases[place])
-        watch, findings = watch.step_counts(place, phase, table.k[place], table.n[place], table.rows[place].tolist())
+        rows = table.rows[place].tolist()
+        watch, findings = watch.step_counts(place, phase, table.k[place], table.n[place], rows, table.spreads[place])
         found.update(finding.stream.kind for finding in findings)
         found[ALL] += len(findings)
     return found

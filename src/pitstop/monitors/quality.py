@@ -7,9 +7,12 @@ import numpy as np
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts, constant, evenly
+from pitstop.profile import Profile
 from pitstop.statistics.histogram import Histogram
 
 TOLERANCE = 0.001
+# Filled cells beyond one a column that must have even counts before a window is said to have come twice.
+PARITIES = 40
 
 
 class Quality:
@@ -20,9 +23,13 @@ class Quality:
     def streams(self, baseline: Baseline) -> tuple[Stream, ...]:
         """Return a null stream for each feature, a range or unseen stream where it has one, and one for duplicates."""
         found: list[tuple[str, str | None, str]] = []
+        grids: set[str] = set()
         for column, bins in baseline.layout.numeric:
             found.append((f"nulls:{column}", column, f"{column} is null"))
-            if bins.cells > 1:
+            if bins.cells > 1 and on_grid(baseline, column):
+                found.append((f"range:{column}", column, f"{column} at a value never seen"))
+                grids.add(f"range:{column}")
+            elif bins.cells > 1:
                 found.append((f"range:{column}", column, f"{column} outside the baseline's range"))
         for column, categories in baseline.layout.categorical:
             found.append((f"nulls:{column}", column, f"{column} is null"))
@@ -39,15 +46,20 @@ class Quality:
                 weight=weights[name],
                 tolerance=TOLERANCE,
                 two_sided=False,
+                grid=name in grids,
             )
             for name, column, indicator in found
         )
 
     def counts(self, stream: Stream, window: WindowCounts) -> tuple[Ints, Ints]:
-        """Return how many rows are null or duplicates of all rows, and unseen or out of range of those present."""
+        """Return how many rows are null or duplicates of all rows, and unseen or out of range of those present.
+
+        Where a number has few values, values between them count as well (`Histogram.between`). Where the whole window
+        was sent twice, every row is a duplicate, not one of two.
+        """
         profile = window.profile
         if stream.column is None:
-            return constant([profile.duplicates], profile.rows)
+            return constant([profile.rows if _sent_again(profile) else profile.duplicates], profile.rows)
         statistic = profile.features[stream.column]
         if stream.name.startswith("nulls:"):
             return constant([statistic.nulls], profile.rows)
@@ -55,7 +67,7 @@ class Quality:
         if stream.name in window.novel:
             return constant([window.novel[stream.name]], n)
         if isinstance(statistic, Histogram):
-            return constant([int(statistic.counts[0] + statistic.counts[-1])], n)
+            return constant([statistic.outside + (statistic.between if stream.grid else 0)], n)
         return constant([int(statistic.counts[-1])], n)
 
     def signals(self, baseline: Baseline, window: WindowCounts) -> tuple[Signal, ...]:
@@ -72,6 +84,23 @@ class Quality:
         if window.profile.duplicates:
             rates.append(Signal("duplicate_rate", "", window.profile.duplicates / rows))
         return tuple(rates)
+
+
+def _sent_again(profile: Profile) -> bool:
+    """Whether every row of the window came as often as every other, twice or more: all counts have a common divisor.
+
+    Parities of counts are coins, so many filled cells are all even by chance in one window of 2^`PARITIES` at most.
+    """
+    counts = [statistic.counts[statistic.counts > 0] for statistic in profile.features.values()]
+    if sum(len(own) - 1 for own in counts if len(own)) < PARITIES:
+        return False
+    return int(np.gcd.reduce(np.concatenate([statistic.vector for statistic in profile.features.values()]))) > 1
+
+
+def on_grid(baseline: Baseline, column: str) -> bool:
+    """Whether every value of the reference has a cell of its own."""
+    statistic = baseline.features[column]
+    return isinstance(statistic, Histogram) and statistic.n > 0 and statistic.between == 0
 
 
 class Volume:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pitstop.detection.streams import SPREAD
 from pitstop.incidents import Alarm
 from pitstop.report import formats
 
@@ -45,7 +46,8 @@ def phrase(alarm: Alarm, unit: str) -> str:
     """Return the change as a clause: `the model's error rose from 13.3% to 34.6%`."""
     before, after = _ends(alarm)
     verb = "rose" if alarm.observed >= alarm.expected else "fell"
-    whole = "" if alarm.kind in {"volume", "error", "fairness"} else " of rows"
+    rows = alarm.kind not in {"volume", "error", "fairness"} and not alarm.monitor.startswith(f"{SPREAD}:")
+    whole = " of rows" if rows else ""
     return f"{subject(alarm, unit)} {verb} from {before} to {after}{whole}"
 
 
@@ -72,6 +74,7 @@ def _fault(alarm: Alarm) -> str:
         "range": f"{column} outside its usual range",
         "far": f"{column} far outside its usual range",
         "stuck": f"{column} at one value",
+        SPREAD: f"the spread of {column}, of its usual,",
         "unseen": f"unknown values of {column}",
         "duplicates": "repeated rows",
     }

@@ -25,7 +25,8 @@ from pitstop.baseline.baseline import Baseline
 from pitstop.detection.budget import Budget
 from pitstop.detection.detector import Detector
 from pitstop.detection.panel import Panel
-from pitstop.detection.streams import Finding, ReferenceCounts
+from pitstop.detection.spread import Spreads
+from pitstop.detection.streams import SPREAD, Finding, ReferenceCounts, Stream
 from pitstop.detection.volume import VolumeDetector
 from pitstop.loop.reference import fit_reference, row_errors
 from pitstop.loop.rowlog import RowLog
@@ -136,8 +137,14 @@ def sample(task: Task, random: np.random.Generator, rows: int = ROWS, *, broken:
     return Sample(table, scores, decided, labels)
 
 
-def ward(task: Task, seed: int = 0, *, features: Sequence[str] = FEATURES) -> Ward:
-    """Return a model under watch; `features` orders its columns."""
+def ward(
+    task: Task,
+    seed: int = 0,
+    *,
+    features: Sequence[str] = FEATURES,
+    change: Callable[[Sample], Sample] = lambda rows: rows,
+) -> Ward:
+    """Return a model under watch; `features` orders its columns, `change` makes other rows of those of `sample`."""
     spec = ModelSpec(
         ModelSection("ward", task),
         ColumnsSection(
@@ -153,7 +160,7 @@ def ward(task: Task, seed: int = 0, *, features: Sequence[str] = FEATURES) -> Wa
     )
     spec = replace(spec, decision=replace(spec.decision, positive="yes")) if task == "binary" else spec
     random = np.random.default_rng(seed)
-    samples = [sample(task, random) for _ in range(REFERENCE_WINDOWS)]
+    samples = [change(sample(task, random)) for _ in range(REFERENCE_WINDOWS)]
     log = RowLog(spec)
     for place, part in enumerate(samples):
         at = pa.array(np.full(ROWS, (FIRST + place) * DAY))
@@ -208,7 +215,7 @@ def counts_are_counts(monitor: Monitor, watched: Ward) -> None:
             where = f"{monitor.name}, {stream.name}, {name} window: k {k}, n {n}"
             assert k.shape == n.shape == (len(stream.indicators),), f"{where}; expected one each of {stream.indicators}"
             assert k.dtype == n.dtype == np.int64, where
-            if stream.kind != "volume":
+            if stream.kind != "volume" and stream.family != SPREAD:
                 assert ((k >= 0) & (k <= n) & (n <= rows.table.num_rows)).all(), where
         for signal in monitor.signals(watched.baseline, window):
             numbers = [signal.value, *(end for end in (signal.low, signal.high) if end is not None)]
@@ -318,6 +325,7 @@ def _findings(
     thresholds, levels = budget.thresholds(weights), budget.fast_levels(weights)
     phases = np.array([calendar.phase(window.window) for window in watched.reference], dtype=np.int64)
     panels, counted, rows = [], [], []
+    measured: list[tuple[Stream, NDArray[np.int64]]] = []
     for stream in streams:
         pairs = [monitor.counts(stream, window) for window in watched.reference]
         k, n = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
@@ -326,6 +334,9 @@ def _findings(
             "phases": calendar.phases,
             "fast_level": levels[stream.name],
         }
+        if stream.family == SPREAD:
+            measured.append((stream, k))
+            continue
         if stream.kind == "volume":
             rows.append(VolumeDetector.fit(stream, k[:, 0], phases, **limits))
             continue
@@ -333,6 +344,11 @@ def _findings(
         panels.append(Detector.fit(stream, ReferenceCounts(k, n, phases), alpha_reference=0.05, **limits).panel)
     found: list[Finding] = []
     panel = Panel.joined(panels) if panels else None
+    spreads = Spreads.none()
+    if measured:
+        own = tuple(stream for stream, _ in measured)
+        variances = np.concatenate([k for _, k in measured], axis=1)
+        spreads = Spreads.fit(own, variances, np.array([levels[stream.name] for stream in own]))
     for window in windows:
         phase = calendar.phase(window.window)
         if panel is not None:
@@ -340,6 +356,9 @@ def _findings(
             k, n = (np.concatenate([pair[side] for pair in now]) for side in (0, 1))
             panel, findings = panel.step(window.window, phase, k, n)
             found += findings
+        seen = [int(monitor.counts(stream, window)[0][0]) for stream in spreads.streams]
+        spreads, findings = spreads.step(window.window, np.array(seen, dtype=np.int64))
+        found += findings
         for place, detector in enumerate(rows):
             k, _ = monitor.counts(detector.stream, window)
             rows[place], finding = detector.step(window.window, phase, int(k[0]))
