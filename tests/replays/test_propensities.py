@@ -84,3 +84,14 @@ def test_a_log_without_chances_is_refused(workshop: Any, eager: ModelSpec, histo
     never = np.zeros(table.num_rows)
     with pytest.raises(ColumnValueError, match="whose chance to show one was logged as 0"):
         workshop.replay(table.set_column(place, "chance", pa.array(never)), eager, "never")
+
+
+def test_a_home_goes_on_where_it_stopped(
+    workshop: Any, eager: ModelSpec, history: Callable[..., pa.Table], explored: Any
+) -> None:
+    """Chances, outcome models and how far cohorts were compared are kept with the rows and the state."""
+    table = hidden(history(days=47, rows=80, turns=(14,)), 0.3)
+    for as_of in ("2024-02-04", "2024-02-10", ""):
+        workshop.run(table, eager, "in pieces", as_of)
+    kinds = ("decision", "comparison", "release")
+    assert [item for item in workshop.artifacts("in pieces") if item[1] in kinds] == list(explored.of(*kinds))
