@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import ssl
 import threading
@@ -16,17 +17,30 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.integrations.conftest import Broker
 
+from pitstop.cli.topic_rows import hand_over_run, open_door
 from pitstop.errors import IngestError
 from pitstop.integrations.kafka_settings import read_topic
 from pitstop.integrations.kafka_source import KafkaSource
 from pitstop.integrations.partition import Partition
 from pitstop.integrations.topic_run import Message, Plan, Run
+from pitstop.service.ingest.formats import MEDIA_TYPES
+from pitstop.service.ingest.inbox import Inbox
+from pitstop.service.ingest.registered import RegisteredSpecs
+from pitstop.service.workspace import Workspace
 
 MOST = 5
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, loans: Path) -> Path:
+    """Return a workspace with one model."""
+    with Workspace.open(tmp_path / "w") as made:
+        made.register((loans / "pitstop.toml").read_text(encoding="utf-8"), at=1)
+    return tmp_path / "w"
 
 
 class KilledError(Exception):
@@ -112,6 +126,54 @@ def test_each_message_is_stored_once_wherever_readers_die(steps: list[tuple[str,
     assert {offset for offset in range(log.end) if not log.stored[offset]} <= log.gone
     assert log.plan_text == ""
     assert not [offset for offset in log.messages if offset >= log.position]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+ROW = st.fixed_dictionaries(
+    {"id": st.text(max_size=3), "day": st.just("2024-01-01T00:00:00Z")}, optional={"income": JSON}
+)
+VALUES = st.one_of(
+    st.none(),
+    st.binary(max_size=40),
+    st.sampled_from([b"PAR1", b"\xff\xff\xff\xff\0", b"\0\0\0\0\1{}", b"{}\n{}", b"[" * 3000]),
+    st.builds(lambda value: json.dumps(value).encode(), st.one_of(JSON, ROW, st.lists(ROW, max_size=3))),
+    st.builds(lambda value: json.dumps({"type": "x.feedback", "id": "q", "data": value}).encode(), JSON),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-type", "ce_type", "ce_id", "ce_time", "ce_specversion", "x"]),
+    st.one_of(
+        st.binary(max_size=8),
+        st.sampled_from([*(name.encode() for name in MEDIA_TYPES), b"application/cloudevents+json", b"io.x.feedback"]),
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(st.tuples(VALUES, HEADERS), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+def test_whatever_a_message_holds_it_is_rows_or_in_the_quarantine(
+    workspace: Path, content: list[tuple[bytes | None, dict[str, bytes]]]
+) -> None:
+    """Nothing raises, and each message is taken in once or set aside once; then the worker stores them all."""
+    messages = tuple(Message(place, 0, headers, value) for place, (value, headers) in enumerate(content))
+    run = Run("t", 0, Plan.of(0, max(len(messages), 1)), messages)
+    with open_door(str(workspace), "loans", "") as door:
+        hand_over_run(door, "predictions", run)
+        hand_over_run(door, "predictions", run)
+    with RegisteredSpecs(workspace) as specs, Inbox(workspace, specs) as inbox:
+        before = {item.number for item in inbox.quarantined()}
+        with inbox.drain() as drain:
+            drain.run_dry()
+        fresh = [item for item in inbox.quarantined() if item.number not in before]
+    names = Counter(
+        item.batch_id for item in fresh if item.batch_id.startswith("kafka:") and ":" not in item.batch_id[6:]
+    )
+    assert max(names.values(), default=1) == 1
+    assert set(names) <= {run.name_of(message) for message in messages if message.value is not None}
 
 
 @pytest.mark.parametrize("text", ["", None, "somebody else's", "pitstop:1-2:zz", "pitstop:1-2:0123456789abcdef "])

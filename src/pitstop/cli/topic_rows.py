@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pitstop.cli.places import is_address
 from pitstop.cli.workspace_models import is_workspace, model_in
 from pitstop.client.posting import Poster
-from pitstop.errors import IngestError, OverloadedError, RecordError, SpecError, UnreadableTableError
+from pitstop.errors import IngestError, OverloadedError, PitstopError, RecordError, SpecError, UnreadableTableError
 from pitstop.integrations.topic_run import Message, Run
 from pitstop.service.ingest.batch import LIMITS, Batch
 from pitstop.service.ingest.bodies import parse_json
@@ -126,6 +126,16 @@ def hand_over_run(door: Door, kind: Kind, run: Run) -> int:
 
     What cannot be read goes to the quarantine, named by its topic, partition and offset.
     """
+    try:
+        return _hand_over(door, kind, run)
+    except IngestError:
+        raise
+    except PitstopError as error:
+        # The catalog is away, say, or the model is not registered yet: somebody may mend that.
+        raise IngestError(str(error)) from error
+
+
+def _hand_over(door: Door, kind: Kind, run: Run) -> int:
     rows, lines = 0, []
     for message in run.messages:
         if message.value is None:
@@ -146,6 +156,10 @@ def hand_over_run(door: Door, kind: Kind, run: Run) -> int:
             lines.append((message, content, count_rows("json", content)))
         except (RecordError, SpecError) as error:
             _set_aside(door, kind, run, message, str(error))
+        except PitstopError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a message does to the code that reads it, the others must pass
+            _set_aside(door, kind, run, message, f"reading it failed with {type(error).__name__}: {error}")
     if lines:
         rows += _put_lines(door, kind, run, lines)
     return rows
