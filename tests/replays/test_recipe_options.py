@@ -168,5 +168,5 @@ def test_after_an_erasure_no_fit_starts_from_a_model_of_before(workshop: Any, op
         assert upkeep._start(as_of, parse_recipe(RECIPE)) is None
         upkeep.anew_since = None
         # A fit that failed since then may have been refused because of that model.
-        upkeep.fit_at[99] = newest.at + 1
+        upkeep.failed[RECIPE] = newest.at + 1
         assert upkeep._start(as_of, parse_recipe(RECIPE)) is None

@@ -50,6 +50,8 @@ class Fitting:
         self.reported: set[str] = set()
         # No warm fit starts from a model of this instant or before: it was trained on rows that have been erased since.
         self.anew_since: int | None = None
+        # When the last fit of a recipe failed.
+        self.failed: dict[str, int] = {}
         if models is not None:
             for recipe in (spec.policy.recipe, *spec.policy.challengers):
                 parse_recipe(recipe)
@@ -143,8 +145,7 @@ class Fitting:
             if self.anew_since is None or item.at > self.anew_since
         ]
         newest = max(before, key=lambda item: item.at, default=None)
-        failed = max((at for number, at in self.fit_at.items() if number not in self.candidates), default=None)
-        if newest is None or (failed is not None and failed > newest.at):
+        if newest is None or self.failed.get(recipe.name, newest.at) > newest.at:
             return None
         number = newest.start.number + 1 if newest.start else 1
         return Start(newest.id, self.digests[newest.id], number) if number <= MOST_STARTS else None
@@ -187,6 +188,12 @@ class Fitting:
         if screened is not None:
             self.screened[candidate.id] = screened
 
+    def _fail(self, number: int, as_of: int, error: TrainingError, kept: list[Kept]) -> None:
+        """Record that a fit gave no model; there is no candidate then."""
+        item = self.candidates.pop(number)
+        self.failed[item.recipe.name] = item.at
+        kept.append(keep_failure(item, as_of, error))
+
     def _report(self, as_of: int, kept: list[Kept]) -> None:
         """Record once what was left out of each fit that is over."""
         for item in self.candidates.values():
@@ -218,5 +225,5 @@ class Fitting:
             try:
                 self._finish(number)
             except TrainingError as error:
-                kept.append(keep_failure(self.candidates.pop(number), as_of, error))
+                self._fail(number, as_of, error, kept)
         self._report(as_of, kept)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pitstop.errors import ReleaseError, TrainingError
 from pitstop.loop.contesting import Change
-from pitstop.loop.kept import Kept, keep_failure
+from pitstop.loop.kept import Kept
 from pitstop.loop.upkeep import Upkeep
 from pitstop.records.identity import artifact_id
 from pitstop.releases import Release
@@ -124,7 +124,7 @@ class OrderedUpkeep(Upkeep):
         try:
             self._finish(now)
         except TrainingError as error:
-            kept.append(keep_failure(self.candidates.pop(now), as_of, error))
+            self._fail(now, as_of, error, kept)
             if before is not None:
                 self.candidates[now] = before
             return

@@ -22,7 +22,7 @@ from pitstop.loop.contesting import Change
 from pitstop.loop.duels import Duel, difference_bound, row_losses
 from pitstop.loop.fitting import FURTHER
 from pitstop.loop.gatekeeping import Gate, Held
-from pitstop.loop.kept import Kept, keep_decision, keep_failure
+from pitstop.loop.kept import Kept, keep_decision
 from pitstop.loop.models import Models
 from pitstop.loop.quarantine import Break
 from pitstop.loop.rowlog import RowLog
@@ -246,7 +246,7 @@ class Upkeep(Columns):
         try:
             self._finish(now)
         except TrainingError as error:
-            kept.append(keep_failure(self.candidates.pop(now), as_of, error))
+            self._fail(now, as_of, error, kept)
             return Change(tuple(kept))
         self._report(as_of, kept)
         candidate, champion = self.candidates[now], self.candidates[self.champion]
@@ -294,13 +294,14 @@ class Upkeep(Columns):
         """Fit a challenger of a further recipe and put it in shadow; without rows, money or a model there is none."""
         rows = len(self._training_rows(as_of, recipe))
         price = self.spec.costs.fit_per_row * rows * options_of(recipe).passes
-        if not rows or self._restraint.over_budget(self._spent(as_of), price):
+        # What was fitted at this very instant counts as well.
+        if not rows or self._restraint.over_budget(self._spent(as_of + 1), price):
             return
         kept.append(self._ask(number, as_of, chain, recipe))
         try:
             self._finish(number)
         except TrainingError as error:
-            kept.append(keep_failure(self.candidates.pop(number), as_of, error))
+            self._fail(number, as_of, error, kept)
             return
         self._report(as_of, kept)
         why = f"in shadow beside the challenger by {self.spec.policy.recipe}, fitted by {recipe}"
@@ -329,6 +330,7 @@ class Upkeep(Columns):
             "reported": sorted(self.reported),
             "reseated": self.reseated,
             "anew_since": self.anew_since,
+            "failed": dict(self.failed),
             "held": None if self.held is None else self.held.to_state(),
         }
 
@@ -358,6 +360,7 @@ class Upkeep(Columns):
         self.reported = set(state.get("reported", ()))
         self.reseated = state.get("reseated")
         self.anew_since = state.get("anew_since")
+        self.failed = dict(state.get("failed", {}))
         self.held = Held.from_state(state["held"]) if state.get("held") else None
         if self.models is None:
             return
