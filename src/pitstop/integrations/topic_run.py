@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # Long names of topics are cut: the token tells runs apart, the name is for people.
-_SHOWN = 100
+_SHOWN = 80
 _PLAN = re.compile(r"pitstop:(\d+)-(\d+):([0-9a-f]{16})\Z")
 
 
