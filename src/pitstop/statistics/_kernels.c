@@ -100,7 +100,11 @@ static inline int32_t window_of(const int32_t *window, int64_t size) {
 static inline int64_t next_rows(const int32_t *window, int64_t size, int32_t *here) {
     *here = window_of(window, size);
     if (*here != MIXED) return size;
-    int64_t run = 1;
+    int64_t run = 0;
+    for (int32_t other = 0; run + MANY <= size; run += MANY) { /* many at a time, which compilers vectorise */
+        for (int64_t i = 0; i < MANY; i++) other |= window[run + i] ^ window[0];
+        if (other) break;
+    }
     while (window[run] == window[0]) run++; /* ends, because there is another one */
     if (run >= MANY) {
         *here = window[0];
