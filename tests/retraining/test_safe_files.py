@@ -31,12 +31,6 @@ from pitstop.testing.trainer_laws import example
 
 skops = pytest.importorskip("skops.io", reason="skops is not installed: pip install 'pitstop[skops]'")
 
-# What HistGradientBoosting holds beside what skops knows.
-BOOSTING = (
-    "functools.partial",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.utils.validation.check_array",
-)
 ABOUT = {"format": 1, "task": "binary", "classes": ["0", "1"], "positive": "1"}
 
 
@@ -51,12 +45,28 @@ def opened(section: TrainerSection) -> Iterator[Session]:
         yield session
 
 
+@pytest.fixture(scope="module")
+def boosting() -> tuple[str, ...]:
+    """Return the types to trust for gradient boosting, as its refusal says to write them."""
+    request, rows = example("binary")
+    with opened(safe("gradient_boosting")) as session, pytest.raises(TrainingError) as raised:
+        session.train(request, rows)
+    named = str(raised.value).partition("write trusted = ")[2]
+    return tuple(json.loads(named[: named.index("]") + 1]))
+
+
 @pytest.mark.parametrize(
-    ("section", "task"),
-    [(safe(), "multiclass"), (safe(), "regression"), (safe("gradient_boosting", BOOSTING), "binary")],
-    ids=lambda item: item if isinstance(item, str) else item.name,
+    ("name", "task"),
+    [
+        ("linear", "multiclass"),
+        pytest.param("linear", "regression", marks=pytest.mark.slow),
+        pytest.param("gradient_boosting", "binary", marks=pytest.mark.slow),
+    ],
 )
-def test_it_says_what_the_pickle_says_and_is_the_same_bytes_again(section: TrainerSection, task: Task) -> None:
+def test_it_says_what_the_pickle_says_and_is_the_same_bytes_again(
+    name: str, task: Task, boosting: tuple[str, ...]
+) -> None:
+    section = safe(name, boosting if name == "gradient_boosting" else ())
     request, rows = example(task)
     with opened(replace(section, format="native", trusted=())) as session:
         there = session.predict(session.train(request, rows), request, rows)
@@ -77,13 +87,13 @@ def test_it_says_what_the_pickle_says_and_is_the_same_bytes_again(section: Train
         assert {name.rpartition(".")[2] for name in archive.namelist()} <= {"npy", "bin", "json"}
 
 
-def test_a_fit_that_holds_types_which_nobody_trusts_is_refused_and_names_them() -> None:
+def test_a_fit_that_holds_types_which_nobody_trusts_is_refused_and_names_them(boosting: tuple[str, ...]) -> None:
+    # That what it says to write is enough is seen above; that all of it is needed, here.
+    assert any(name.endswith("TreePredictor") for name in boosting)
     request, rows = example("binary")
-    with opened(safe("gradient_boosting")) as session, pytest.raises(TrainingError) as raised:
+    with opened(safe("gradient_boosting", boosting[1:])) as session, pytest.raises(TrainingError) as raised:
         session.train(request, rows)
-    named = str(raised.value).partition("write trusted = ")[2]
-    # What it says to write is what is needed.
-    assert tuple(json.loads(named[: named.index("]") + 1])) == BOOSTING
+    assert f"does not name: {boosting[0]}." in str(raised.value)
 
 
 class Touching:
@@ -103,7 +113,7 @@ def hostile_estimators(place: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_a_hostile_skops_file_is_refused_and_not_run(which: int, tmp_path: Path) -> None:
+def test_a_hostile_skops_file_is_refused_and_not_run(which: int, boosting: tuple[str, ...], tmp_path: Path) -> None:
     place = tmp_path / "made"
     content = skops.dumps(hostile_estimators(place)[which])
     written = io.BytesIO()
@@ -111,10 +121,12 @@ def test_a_hostile_skops_file_is_refused_and_not_run(which: int, tmp_path: Path)
         archive.writestr("pitstop.json", json.dumps(ABOUT))
         archive.writestr("model.skops", content)
     with pytest.raises(TrainerRefusedError, match=r"is not opened: it holds types .* does not name"):
-        safe_files.from_bytes(written.getvalue(), BOOSTING)
-    request, rows = example("binary")
-    with opened(safe("gradient_boosting", BOOSTING)) as session, pytest.raises(TrainingError, match="does not name"):
-        session.predict(Model(written.getvalue()), request, rows)
+        safe_files.from_bytes(written.getvalue(), boosting)
+    if which == 1:
+        # In the trainer's own process it is the same.
+        request, rows = example("binary")
+        with opened(safe()) as session, pytest.raises(TrainingError, match="does not name"):
+            session.predict(Model(written.getvalue()), request, rows)
     assert not place.exists()
 
 
@@ -130,10 +142,11 @@ def test_a_hostile_skops_file_is_refused_and_not_run(which: int, tmp_path: Path)
 )
 def test_a_file_that_is_none_of_its_kind_is_refused_and_not_run(content: bytes) -> None:
     with pytest.raises(TrainerRefusedError, match=r"is no archive of pitstop\.json and model\.skops"):
-        safe_files.from_bytes(content, BOOSTING)
-    request, rows = example("binary")
-    with opened(safe()) as session, pytest.raises(TrainingError, match="is no archive"):
-        session.predict(Model(content), request, rows)
+        safe_files.from_bytes(content, ())
+    if b"mkdir" in content:
+        request, rows = example("binary")
+        with opened(safe()) as session, pytest.raises(TrainingError, match="is no archive"):
+            session.predict(Model(content), request, rows)
     assert not Path("/tmp/never-made").exists()  # noqa: S108 - as above
 
 
