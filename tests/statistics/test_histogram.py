@@ -165,3 +165,14 @@ def test_values_between_known_ones_are_counted_from_below(known: list[float], ot
     # A thousandth of the values 2, or all of one new value, is counted whole where positions are kept in full.
     assert few.updated(np.array([*known, *[3.5] * 30])).between >= 29
     assert 0 < few.updated(np.full(24, 1.001)).between <= 24
+
+
+@pytest.mark.parametrize("values", [REFERENCE[:500], REFERENCE[:9] * 1e-3, np.full(30, 40.0), REFERENCE[:300] * 5])
+def test_the_relative_variance_is_that_of_the_values_over_the_squared_range(values: NDArray[np.float64]) -> None:
+    span = BINS.edges[-1] - BINS.edges[0]
+    inside = np.clip(values, BINS.edges[0] - span, BINS.edges[-1] + span)
+    assert count(values).relative_variance == pytest.approx(np.var(inside) / span**2, rel=0.01, abs=1e-5)
+    assert count(np.array([])).relative_variance == 0
+    assert Histogram.empty(NumericBins(())).updated(np.ones(9)).relative_variance == 0
+    huge = Histogram.empty(NumericBins((-1e308, 0.0, 1e308))).updated(np.array([-1e308, 1e308]))
+    assert huge.relative_variance == pytest.approx(0.25)

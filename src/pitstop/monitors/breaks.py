@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from pitstop.baseline.baseline import Baseline
 from pitstop.detection.spread import NOTHING
 from pitstop.detection.streams import SPREAD, Stream
@@ -97,5 +95,4 @@ def _variance(statistic: Histogram | CategoryCounts) -> tuple[Ints, Ints]:
     """Return the variance in parts of the squared range of the reference, or `NOTHING`, of 1."""
     if not isinstance(statistic, Histogram) or statistic.n < SPREAD_ROWS:
         return constant([NOTHING], 1)
-    deviation = math.sqrt(statistic.variance) / 2 / statistic.bins.half_span
-    return constant([round(min(deviation, 2.0**14) ** 2 / SPREAD_UNIT)], 1)
+    return constant([round(statistic.relative_variance / SPREAD_UNIT)], 1)

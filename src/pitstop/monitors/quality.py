@@ -91,10 +91,13 @@ def _sent_again(profile: Profile) -> bool:
 
     Parities of counts are coins, so many filled cells are all even by chance in one window of 2^`PARITIES` at most.
     """
-    counts = [statistic.counts[statistic.counts > 0] for statistic in profile.features.values()]
-    if sum(len(own) - 1 for own in counts if len(own)) < PARITIES:
-        return False
-    return int(np.gcd.reduce(np.concatenate([statistic.vector for statistic in profile.features.values()]))) > 1
+    times, filled = profile.rows, 0
+    for statistic in profile.features.values():
+        times = int(np.gcd.reduce(statistic.vector, initial=times))
+        if times < 2:  # nearly always with the first feature
+            return False
+        filled += max(int(np.count_nonzero(statistic.counts)) - 1, 0)
+    return filled >= PARITIES
 
 
 def on_grid(baseline: Baseline, column: str) -> bool:

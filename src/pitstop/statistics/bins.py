@@ -109,6 +109,20 @@ class NumericBins:
         return np.array(self.edges, dtype=np.float64) / 2
 
     @cached_property
+    def moments(self) -> Floats:
+        """What makes counts, sums and sums of squares into the sums of x and x^2, float64[2, 3 cells].
+
+        x is (value - first edge) / `span`, from -1 to 2; dividing halves keeps all of it finite.
+        """
+        if not self.edges:
+            return _frozen(np.zeros((2, 3)))
+        left = np.maximum((self.half_left - self.half_left[1]) / self.half_span, -1.0)
+        width = self.half_width / self.half_span
+        unit = 2.0**-16
+        first = np.concatenate([left, width * unit, np.zeros_like(left)])
+        return _frozen(np.stack([first, np.concatenate([left**2, 2 * left * width * unit, width**2 * unit])]))
+
+    @cached_property
     def half_left(self) -> Floats:
         """Half of each cell's left end, float64[cells]; the first cell begins one span below the first edge."""
         if not self.edges:
