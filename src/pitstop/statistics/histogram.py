@@ -128,15 +128,15 @@ class Histogram(Tally[NumericBins]):
         """Share of the finite values in each cell, float64[cells]; NaN without values."""
         return distances.shares(self.counts)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean of the finite values, to 2^-16 of a cell's width; NaN without values or edges."""
         if not self.n or not self.bins.edges:
             return float("nan")
-        weights = self.shares
-        offsets = self.part("sums") * (_UNIT / self.n)
+        cells, vector = self.bins.cells, self.vector
+        offsets = vector[cells : 2 * cells] * (_UNIT / self.n)
         # Halves, because the width of a cell may be larger than the largest float.
-        return 2 * float(np.sum(weights * self.bins.half_left + offsets * self.bins.half_width))
+        return 2 * float((vector[:cells] / self.n * self.bins.half_left + offsets * self.bins.half_width).sum())
 
     @property
     def variance(self) -> float:
@@ -145,11 +145,12 @@ class Histogram(Tally[NumericBins]):
             return float("nan")
         with np.errstate(over="ignore", invalid="ignore"):
             left, width = 2 * (self.bins.half_left - self.mean / 2), 2 * self.bins.half_width
-            first, second = self.part("sums") * _UNIT, self.part("squares") * _UNIT
-            total = np.sum(
-                np.where(self.counts > 0, self.counts * left**2 + 2 * left * width * first + width**2 * second, 0.0)
-            )
-        return max(0.0, float(total) / self.n) if np.isfinite(total) else float("inf")
+            cells, vector = self.bins.cells, self.vector
+            counts = vector[:cells]
+            first, second = vector[cells : 2 * cells] * _UNIT, vector[2 * cells : 3 * cells] * _UNIT
+            each = np.where(counts > 0, counts * left**2 + 2 * left * width * first + width**2 * second, 0.0)
+            total = float(each.sum())
+        return max(0.0, total / self.n) if math.isfinite(total) else float("inf")
 
     @cached_property
     def relative_variance(self) -> float:
