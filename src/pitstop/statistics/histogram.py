@@ -138,7 +138,7 @@ class Histogram(Tally[NumericBins]):
         # Halves, because the width of a cell may be larger than the largest float.
         return 2 * float((vector[:cells] / self.n * self.bins.half_left + offsets * self.bins.half_width).sum())
 
-    @cached_property
+    @property
     def variance(self) -> float:
         """Variance of the finite values, divided by n; NaN without values or edges, inf where it overflows."""
         if not self.n or not self.bins.edges:
@@ -203,19 +203,3 @@ def nearly_equal(counts: Counts, sums: Counts, squares: Counts) -> Counts:
     mean = sums / filled
     spread = squares * (65536.0 / filled) - mean * mean
     return np.where(spread <= _ALIKE**2, counts, 0)
-
-
-def variances(counts: Counts, sums: Counts, squares: Counts, half_left: Floats, half_width: Floats) -> list[float]:
-    """Return `Histogram.variance` of many columns with equally many cells, one in each row: the same operations."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        n = counts.sum(axis=1, keepdims=True)
-        offsets = sums * (_UNIT / n)
-        mean = 2 * (counts / n * half_left + offsets * half_width).sum(axis=1, keepdims=True)
-        left, width = 2 * (half_left - mean / 2), 2 * half_width
-        first, second = sums * _UNIT, squares * _UNIT
-        each = np.where(counts > 0, counts * left**2 + 2 * left * width * first + width**2 * second, 0.0)
-        totals = zip(each.sum(axis=1).tolist(), n[:, 0].tolist(), strict=True)
-    return [
-        (max(0.0, total / rows) if math.isfinite(total) else float("inf")) if rows else float("nan")
-        for total, rows in totals
-    ]

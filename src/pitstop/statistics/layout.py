@@ -20,7 +20,7 @@ from pitstop.statistics.arrays import as_floats, as_strings
 from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.statistics.categories import CategoryCounts
 from pitstop.statistics.cells import LEAVES
-from pitstop.statistics.histogram import Histogram, nearly_equal, variances
+from pitstop.statistics.histogram import Histogram, nearly_equal
 from pitstop.statistics.outcome_bins import MAX_CLASSES, OutcomeBins
 from pitstop.statistics.scores import Scores
 from pitstop.statistics.words import encoded
@@ -177,7 +177,7 @@ class Layout:
 
 
 class Totals:
-    """What monitors ask of each feature (`n`, `nulls`, `alike`, `variance`), worked out for a whole profile at once.
+    """What monitors ask of each feature (`n`, `nulls`, `alike`), worked out for all features of a profile at once.
 
     Each number is made by the operations of `Histogram` and `CategoryCounts` on the same values: the same bits.
     """
@@ -192,36 +192,19 @@ class Totals:
         inner = [at for at, (kind, bins, _, _) in enumerate(places) if kind is Histogram and bins.cells > 2]
         self._alike_names = [self._names[at] for at in inner]
         self._inner, self._inner_firsts = _spans([starts[at] + 1 for at in inner], [cells[at] - 2 for at in inner])
-        self._groups = [
-            (
-                [places[at][2] for at in inner if cells[at] == size],
-                [self._names[at] for at in inner if cells[at] == size],
-                size,
-                np.array([places[at][1].half_left for at in inner if cells[at] == size]),
-                np.array([places[at][1].half_width for at in inner if cells[at] == size]),
-            )
-            for size in sorted({cells[at] for at in inner})
-        ]
         self._width = np.repeat(np.array([cells[at] for at in inner], np.int64), [cells[at] - 2 for at in inner])
 
-    def of(self, vector: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    def of(self, vector: NDArray[np.int64]) -> dict[str, dict[str, int]]:
         """Return them by feature, from the counts of all features."""
         n = np.add.reduceat(vector[self._cells], self._firsts).tolist()
         nulls = vector[self._nulls].tolist()
-        found: dict[str, dict[str, float]] = {
-            name: {"n": a, "nulls": b} for name, a, b in zip(self._names, n, nulls, strict=True)
-        }
+        found = {name: {"n": a, "nulls": b} for name, a, b in zip(self._names, n, nulls, strict=True)}
         if self._inner.size:
             at, width = self._inner, self._width
             rows = nearly_equal(vector[at], vector[at + width], vector[at + 2 * width])
             alike = np.maximum.reduceat(rows, self._inner_firsts).tolist()
             for name, value in zip(self._alike_names, alike, strict=True):
                 found[name]["alike"] = value
-        for starts, names, size, half_left, half_width in self._groups:
-            at = np.array(starts)[:, np.newaxis] + np.arange(size)
-            counts, sums, squares = (vector[at + part * size] for part in range(3))
-            for name, variance in zip(names, variances(counts, sums, squares, half_left, half_width), strict=True):
-                found[name]["variance"] = variance
         return found
 
 
@@ -242,7 +225,7 @@ class Features(Mapping[str, Feature]):
     def __init__(self, layout: Layout, vector: NDArray[np.int64]) -> None:
         self._layout, self._places, self._vector = layout, layout.places, vector
         self._made: dict[str, Feature] = {}
-        self._totals: Mapping[str, Mapping[str, float]] = {}
+        self._totals: Mapping[str, Mapping[str, int]] = {}
 
     def __getitem__(self, name: str) -> Feature:
         found = self._made.get(name)
