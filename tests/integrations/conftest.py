@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 STARTS_WITHIN = 20.0
-_QUIET_SECONDS = 1.0
 
 
 class Broker:
@@ -52,18 +51,6 @@ class Broker:
             except OSError:
                 time.sleep(0.05)
         pytest.fail("the broker did not start")
-
-    def kill(self, saved_within: float = 10.0) -> None:
-        """Kill -9 as soon as what was acknowledged is saved; nobody may write meanwhile."""
-        files, until = sorted(self._folder.glob("*.json")), time.monotonic() + saved_within
-        seen, since = [0], time.monotonic()
-        while time.monotonic() - since < _QUIET_SECONDS and time.monotonic() < until:
-            now = [path.stat().st_mtime_ns for path in files]
-            if now != seen:
-                seen, since = now, time.monotonic()
-            time.sleep(0.02)
-        self.process.kill()
-        self.process.wait()
 
     def stop(self) -> None:
         self.process.terminate()

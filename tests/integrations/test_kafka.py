@@ -288,21 +288,17 @@ def test_a_service_that_is_away_or_full_is_waited_for(workspace: Workspace, brok
 
 
 @pytest.mark.slow
-def test_readers_that_are_killed_and_joined_while_the_broker_is_away_or_hangs(
+def test_readers_that_are_killed_and_joined_while_the_broker_hangs(
     workspace: Workspace, broker: Broker, tmp_path: Path
 ) -> None:
-    """Two partitions, one or two readers, rows that come all the time: kill -9 of a reader, a broker that is away.
-
-    The broker is killed in a pause only: it saves what it acknowledged a moment later, and would lose messages itself.
-    """
+    """Two partitions, one or two readers, rows that come all the time: kill -9 of a reader, a broker that hangs."""
     broker.make("storm", 2)
-    draw, count, over, quiet = random.Random(11), 0, threading.Event(), threading.Lock()
+    draw, count, over = random.Random(11), 0, threading.Event()
 
     def write() -> None:
         nonlocal count
         while not over.is_set():
-            with quiet:
-                broker.write("storm", as_values(rows(count, 12)), draw.randrange(2))
+            broker.write("storm", as_values(rows(count, 12)), draw.randrange(2))
             count += 12
             time.sleep(0.1)
 
@@ -319,18 +315,9 @@ def test_readers_that_are_killed_and_joined_while_the_broker_is_away_or_hangs(
             if name not in readers:
                 readers[name] = reading(name)
             time.sleep(draw.uniform(1.0, 2.0))
-            if turn in (1, 5):
-                broker.stop()
-                time.sleep(0.3)
-                broker.start()
-            elif turn == 3:
-                with quiet:
-                    broker.kill()
-                    broker.start()
-            else:
-                broker.process.send_signal(signal.SIGSTOP)
-                time.sleep(0.3)
-                broker.process.send_signal(signal.SIGCONT)
+            broker.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            broker.process.send_signal(signal.SIGCONT)
             if turn % 3 != 1:
                 readers[name].kill()
                 readers[name].wait()
