@@ -1,7 +1,7 @@
 """The counts of a profile as one SQL query, for rows that may not leave their warehouse; only counts come back.
 
 Every count is a whole number and every comparison is one of doubles, so the result has the same bits as the kernel's,
-where the database keeps the same doubles and computes with them as IEEE 754 says: DuckDB is tested; PostgreSQL,
+where the database keeps the same doubles and computes with them as IEEE 754 says: DuckDB and PostgreSQL are tested;
 BigQuery and Snowflake get the same text in their spelling.
 """
 
@@ -9,7 +9,9 @@ BigQuery and Snowflake get the same text in their spelling.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from pitstop.statistics.scores import Scores
 
 # Cells of what is not counted in a cell of the layout.
 _NULL, _INFINITE, _NAN, _REFUSED = -1, -2, -3, -9
+_LEAST, _MAGNITUDE = 5e-324, 2**63 - 1
 COLUMNS = ("part", "window_number", "cell", "row_count", "sums", "squares", "clipped")
 
 
@@ -214,12 +217,7 @@ class _Writer:
         edges = "".join(f" WHEN v < {self.sql.number(edge)} THEN {at}" for at, edge in enumerate(bins.edges))
         missing = f"WHEN v IS NULL THEN {_NULL} WHEN {self.sql.nan.format('v', 'v')} THEN {_NAN}"
         cell = f"CASE {missing} WHEN {self.sql.infinite.format('v')} THEN {_INFINITE}{edges} ELSE {last} END"
-        half = self.sql.number(0.5)
-        scales = zip(bins.half_left, bins.inverse, strict=True)
-        places = "".join(
-            f" WHEN {at} THEN (v * {half} - {self.sql.number(float(left))}) * {self.sql.number(float(inverse))}"
-            for at, (left, inverse) in enumerate(scales)
-        )
+        places = "".join(f" WHEN {at} THEN {self._place(bins, at)}" for at in range(bins.cells))
         floor = f"CAST(FLOOR(e) AS {self.sql.whole})"
         position = f"CASE WHEN cell < 0 OR e < 0 THEN 0 WHEN e >= 65536 THEN 65535 ELSE {floor} END"
         beyond = f"CASE WHEN cell IN (0, {last}) AND (e < 0 OR e >= 65536) THEN 1 ELSE 0 END"
@@ -239,6 +237,38 @@ class _Writer:
         known = f" WHEN {value} IN ({', '.join(rest)}) THEN {other}" if rest else ""
         return f"CASE WHEN {value} IS NULL THEN {_NULL}{named}{known} ELSE {other if bins.open else unseen} END"
 
+    def _place(self, bins: NumericBins, at: int) -> str:
+        """Return the expression of a value's place in a cell, in 2^16ths of its width.
+
+        PostgreSQL, for one, refuses a product that is too large or too small for a double, where the kernel goes on
+        with infinity or 0. Such products are not computed: what they would be is written down.
+        """
+        left, inverse, number = float(bins.half_left[at]), float(bins.inverse[at]), self.sql.number
+        if not inverse:
+            return "0"
+
+        def place(value: float) -> float:
+            return (value * 0.5 - left) * inverse
+
+        known = []
+        start = max(2.0 * left, -sys.float_info.max)
+        if place(math.nextafter(start, math.inf)) == 0.0:
+            first, last = _zeros(place, start)
+            known.append(f"WHEN v >= {number(first)} AND v <= {number(last)} THEN 0")
+        edges = (-math.inf, *bins.edges, math.inf)
+        if left and edges[at] < 0 < edges[at + 1]:
+            # Half of the least double is 0.
+            known.append(f"WHEN v = {number(_LEAST)} OR v = {number(-_LEAST)} THEN {number(place(0.0))}")
+        if at in (0, bins.cells - 1):
+            far = 131072.0 / inverse
+            known += [
+                f"WHEN v {sign} {number(end)} THEN {number(place(end))}"
+                for sign, end in (("<=", start - far), (">=", start + 2.0 * far))
+                if math.isfinite(end) and math.isfinite(place(end))
+            ]
+        product = f"(v * {number(0.5)} - {number(left)}) * {number(inverse)}"
+        return f"CASE {' '.join(known)} ELSE {product} END" if known else product
+
     def _counts(self, part: str, cell: str) -> str:
         inner = f"SELECT window_number, {cell} AS cell FROM source"
         return (
@@ -250,6 +280,24 @@ class _Writer:
 
     def _text(self, column: str) -> str:
         return f"CAST({self.sql.name_of(column)} AS {self.sql.text})"
+
+
+def _zeros(place: Callable[[float], float], start: float) -> tuple[float, float]:
+    """Return the least and the largest double around `start` whose place, which rises with them, is 0."""
+    ends = []
+    for far in (-1.0, 1.0):
+        inside, outside = start, math.copysign(sys.float_info.max, far)
+        # Halves the distance in doubles, not in numbers: those of one sign are ordered as their bits are.
+        while (middle := _between(inside, outside)) not in (inside, outside):
+            inside, outside = (middle, outside) if place(middle) == 0.0 else (inside, middle)
+        ends.append(inside)
+    return ends[0], ends[1]
+
+
+def _between(one: float, two: float) -> float:
+    places = [(bits if bits >= 0 else -(bits & _MAGNITUDE)) for bits in np.array([one, two]).view(np.int64).tolist()]
+    middle = sum(places) // 2
+    return float(np.array(middle if middle >= 0 else -middle).view(np.float64)) * (1.0 if middle >= 0 else -1.0)
 
 
 def profiles_from_counts(lines: Iterable[Sequence[Any]], layout: Layout) -> list[tuple[int, Profile]]:
