@@ -20,7 +20,7 @@ tuning = importlib.import_module("delay_tuning")
 
 def quiet(value: float) -> list[dict[str, Any]]:
     return [
-        {"what": "no drift", "set": name, "shuffled": how, "new": name in alarms.NEW, "alarms a month": value}
+        {"what": "no drift", "set": name, "shuffled": how, "new": name in alarms.NEW, "pages a month": value}
         for name in (*alarms.SETS, *alarms.NEW)
         for how in ("days", "rows")
     ]
@@ -33,7 +33,7 @@ def held(bars: Any) -> dict[str, bool]:
 def test_one_set_above_the_promise_breaks_its_bar_and_a_set_that_is_missing_does_too() -> None:
     rows = quiet(0.9)
     assert held(alarms.bars(rows))["alarms.1a"]
-    assert not held(alarms.bars([*rows[1:], rows[0] | {"alarms a month": 1.1}]))["alarms.1a"]
+    assert not held(alarms.bars([*rows[1:], rows[0] | {"pages a month": 1.1}]))["alarms.1a"]
     assert not held(alarms.bars(rows[2:]))["alarms.1a"]
 
 
