@@ -164,8 +164,10 @@ def _recoded(_run: Run, values: Any, _column: str, _rng: np.random.Generator) ->
 
 
 def _merged(run: Run, values: Any, column: str, _rng: np.random.Generator) -> Any:
-    """Report the most common category as the second one."""
+    """Report the most common category as the second one; a column of one category stays as it is."""
     shares = _shares(_reference(run, column))
+    if len(shares) < 2:
+        return values
     first, second = sorted(shares, key=lambda name: -shares[name])[:2]
     return _where(values, np.asarray(pc.fill_null(pc.equal(values.cast(pa.string()), first), fill_value=False)), second)
 
