@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,19 @@ def run(quick: bool, data: Path | None) -> Result:
     seeds = QUICK_SEEDS if quick else SEEDS
     rows: Rows = []
     kept: list[tuple[str, Run]] = []
-    for name in (*SETS, *NEW):
-        try:
-            case = load(name, data)
-        except PeerError as error:
-            print(f"{name} is left out: {error}")
-            continue
-        for how in ("days", "rows"):
-            rows += _replays(case, how, seeds, kept)
+    # Each set and order is a piece of work of its own, and nothing here is timed.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        asked = [
+            (name, pool.submit(_replayed, name, data, how, seeds)) for name in (*SETS, *NEW) for how in ("days", "rows")
+        ]
+        for name, future in asked:
+            try:
+                more, run = future.result()
+            except PeerError as error:
+                print(f"{name} is left out: {error}")
+                continue
+            rows += more
+            kept.append(run)
     rows += [
         {"what": "autocorrelated null", "set": item.kind, "shuffled": f"lag {item.lag}", "alarms a month": item.alarms,
          "self-test warns": item.warned}
@@ -65,8 +72,15 @@ def run(quick: bool, data: Path | None) -> Result:
     return Result(tuple(rows), bars(rows))
 
 
-def _replays(case: Case, how: str, seeds: int, kept: list[tuple[str, Run]]) -> Rows:
-    """Replay one set in `seeds` random orders; return its row of false alarms, and those of changes and breaks."""
+def _replayed(name: str, data: Path | None, how: str, seeds: int) -> tuple[Rows, tuple[str, Run]]:
+    return _replays(load(name, data), how, seeds)
+
+
+def _replays(case: Case, how: str, seeds: int) -> tuple[Rows, tuple[str, Run]]:
+    """Replay one set in `seeds` random orders.
+
+    Returns its row of false alarms and those of changes and breaks; and, with its name, the replay of the first order.
+    """
     monthly, pages, incidents, kinds = [], [], [], Counter[str]()
     errors, contaminated, breaks = [], [], {kind.name: [0, 0] for kind in BREAKS}
     months = 0.0
@@ -79,7 +93,7 @@ def _replays(case: Case, how: str, seeds: int, kept: list[tuple[str, Run]]) -> R
         kinds.update(f"{finding.stream.kind}{', fast' if finding.fast else ''}" for finding in findings)
         months += replay.months
         if seed == 0:
-            kept.append((f"{case.name}-{how}", replay))
+            first = replay
             rivals = usual(replay, 60, seed)
         if how == "days":
             errors.append(error_found(replay, seed))
@@ -122,7 +136,7 @@ def _replays(case: Case, how: str, seeds: int, kept: list[tuple[str, Run]]) -> R
             for kind, (found, tried) in breaks.items()
             if tried
         ]
-    return rows
+    return rows, (f"{case.name}-{how}", first)
 
 
 def bars(rows: Rows) -> tuple[Bar, ...]:
