@@ -29,22 +29,16 @@ SCORES = st.one_of(st.none(), st.floats(0, 1))
 ROWS = st.tuples(NUMBERS, TEXTS, SCORES, st.integers(-3, 3))
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.one_of(FINITE, NEAR), max_size=6, unique_by=lambda value: value + 0.0),
-    st.lists(
-        st.tuples(NUMBERS, TEXTS, st.one_of(st.none(), st.floats(0, 1)), st.integers(-3, 3)), min_size=1, max_size=25
-    ),
-    st.booleans(),
-)
-def test_duckdb_counts_what_the_kernel_counts(
-    edges: list[float], rows: list[tuple[float | None, str | None, float | None, int]], is_open: bool
-) -> None:
+EDGES = st.lists(st.one_of(FINITE, NEAR), max_size=6, unique_by=lambda value: value + 0.0)
+Row = tuple[float | None, str | None, float | None, int]
+
+
+def drawn(edges: list[float], rows: list[Row], *, is_open: bool) -> tuple[Layout, pa.Table]:
+    """Return bins of these edges, and a table of these rows: number, text, score, day."""
     bins = NumericBins(tuple(sorted(edge + 0.0 for edge in edges)))
     words = CategoryBins(
         ("a", "it's", "back\\slash"), () if is_open else ("", "a", "back\\slash", "it's"), open=is_open
     )
-    found = Layout((('x "y"', bins),), (("k'", words),), "binary", ("0", "1"))
     numbers, texts, scores, days = zip(*rows, strict=True)
     table = pa.table(
         {
@@ -54,6 +48,13 @@ def test_duckdb_counts_what_the_kernel_counts(
             "s": pa.array(scores, pa.float64()),
         }
     )
+    return Layout((('x "y"', bins),), (("k'", words),), "binary", ("0", "1")), table
+
+
+@settings(max_examples=40, deadline=None)
+@given(EDGES, st.lists(ROWS, min_size=1, max_size=25), st.booleans())
+def test_duckdb_counts_what_the_kernel_counts(edges: list[float], rows: list[Row], is_open: bool) -> None:
+    found, table = drawn(edges, rows, is_open=is_open)
     connection = duckdb.connect()
     connection.register("rows here", table)
     other = DuckDBEngine(connection=connection)

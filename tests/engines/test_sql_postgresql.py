@@ -12,13 +12,12 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import PostgresServer
-from tests.engines.test_sql import FINITE, NEAR, ROWS, SPEC
+from tests.engines.test_sql import EDGES, ROWS, SPEC, Row, drawn
 
 from pitstop.engines.local import LocalEngine
 from pitstop.engines.sql import profile_query, profiles_from_counts
 from pitstop.profile import Layout
 from pitstop.records.spec import ModelSpec
-from pitstop.statistics.bins import CategoryBins, NumericBins
 from pitstop.testing.engine_laws import counted_at_once, example, layout, model
 
 pytestmark = pytest.mark.slow
@@ -59,31 +58,11 @@ def test_the_model_of_the_laws_is_counted_as_by_the_kernel(session: sa.Engine) -
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    edges=st.lists(st.one_of(FINITE, NEAR), max_size=6, unique_by=lambda value: value + 0.0),
-    rows=st.lists(ROWS, min_size=1, max_size=25),
-    is_open=st.booleans(),
-)
+@given(edges=EDGES, rows=st.lists(ROWS, min_size=1, max_size=25), is_open=st.booleans())
 def test_postgresql_counts_what_the_kernel_counts(
-    session: sa.Engine,
-    edges: list[float],
-    rows: list[tuple[float | None, str | None, float | None, int]],
-    is_open: bool,
+    session: sa.Engine, edges: list[float], rows: list[Row], is_open: bool
 ) -> None:
-    bins = NumericBins(tuple(sorted(edge + 0.0 for edge in edges)))
-    words = CategoryBins(
-        ("a", "it's", "back\\slash"), () if is_open else ("", "a", "back\\slash", "it's"), open=is_open
-    )
-    found = Layout((('x "y"', bins),), (("k'", words),), "binary", ("0", "1"))
-    numbers, texts, scores, days = zip(*rows, strict=True)
-    table = pa.table(
-        {
-            "at": pa.array([day * 86_400_000_000 - 1 for day in days], pa.timestamp("us")),
-            'x "y"': pa.array(numbers, pa.float64()),
-            "k'": pa.array(texts, pa.string()),
-            "s": pa.array(scores, pa.float64()),
-        }
-    )
+    found, table = drawn(edges, rows, is_open=is_open)
     kinds = {"at": "TIMESTAMP", 'x "y"': "DOUBLE PRECISION", "k'": "TEXT", "s": "DOUBLE PRECISION"}
     expected = {window: profile.pack() for window, profile in LocalEngine().profiles(table, SPEC, found)}
     assert counted(session, table, SPEC, found, kinds) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from pitstop.errors import PitstopError
 _LOG = logging.getLogger(__name__)
 
 
-class Looking:
+class Looking(ABC):
     """A context manager with a thread of the name `name` that calls `look` every `seconds` seconds."""
 
     def __init__(self, name: str, seconds: float) -> None:
@@ -30,9 +31,9 @@ class Looking:
         self._ended.set()
         self._thread.join()
 
+    @abstractmethod
     def look(self) -> None:
         """Do what there is to do. A `PitstopError` (a full disk, say) is logged, and the next look tries again."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
