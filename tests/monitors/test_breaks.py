@@ -104,6 +104,23 @@ def test_a_thousandth_of_a_number_of_few_values_is_a_value_never_seen() -> None:
     assert "spread:age" not in {stream.name for stream in Breaks().streams(known.baseline)}
 
 
+def mostly_missing(values: Any) -> Any:
+    return pc.if_else(pa.array(np.arange(len(values)) % 5 == 0), values, None)
+
+
+def test_a_column_that_is_usually_missing_pages_when_a_default_fills_it() -> None:
+    sparse = column("price", mostly_missing)
+    known = laws.ward("binary", change=sparse)
+    watch = Watch.fit(known.spec, known.baseline, known.reference)
+    healthy = laws.sample("binary", np.random.default_rng(17))
+    assert watch.step(known.counted(FIRST, sparse(healthy)))[1] == ()
+    filled = column("price", lambda x: pc.fill_null(mostly_missing(x), 20.0))(healthy)
+    told = {item.stream.name: item for item in watch.step(known.counted(FIRST, filled))[1]}
+    assert (told["nulls:price"].fast, told["nulls:price"].direction) == (True, "down")
+    sides = {stream.name: stream.two_sided for stream in Quality().streams(known.baseline)}
+    assert (sides["nulls:price"], sides["nulls:age"]) == (True, False)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_spread_that_collapses_pages_wherever_the_values_lie(task: Task) -> None:
     healthy = laws.sample(task, np.random.default_rng(15))

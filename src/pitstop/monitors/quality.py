@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pitstop.baseline.baseline import Baseline
+from pitstop.detection.fast import SMALLEST_CELL
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import BUDGET_SHARES, Ints, Signal, WindowCounts, constant, evenly
 from pitstop.profile import Profile
@@ -21,7 +22,10 @@ class Quality:
     name = "quality"
 
     def streams(self, baseline: Baseline) -> tuple[Stream, ...]:
-        """Return a null stream for each feature, a range or unseen stream where it has one, and one for duplicates."""
+        """Return a null stream for each feature, a range or unseen stream where it has one, and one for duplicates.
+
+        Nulls are watched for becoming fewer, too, where the baseline misses at least a tenth of the values.
+        """
         found: list[tuple[str, str | None, str]] = []
         grids: set[str] = set()
         for column, bins in baseline.layout.numeric:
@@ -37,6 +41,12 @@ class Quality:
                 found.append((f"unseen:{column}", column, f"{column} has a value never seen"))
         found.append(("duplicates", None, "a row repeats another"))
         weights = evenly(BUDGET_SHARES["quality"], tuple(name for name, _, _ in found))
+        # Where values are often missing, filling all of them is how a default, or a stuck value, looks.
+        often_missing = {
+            f"nulls:{column}"
+            for column, statistic in baseline.features.items()
+            if statistic.nulls >= SMALLEST_CELL * (statistic.n + statistic.nulls) > 0
+        }
         return tuple(
             Stream(
                 name=name,
@@ -45,7 +55,7 @@ class Quality:
                 indicators=(indicator,),
                 weight=weights[name],
                 tolerance=TOLERANCE,
-                two_sided=False,
+                two_sided=name in often_missing,
                 grid=name in grids,
             )
             for name, column, indicator in found
