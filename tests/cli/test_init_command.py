@@ -80,3 +80,11 @@ def test_errors_are_typed_and_leave_nothing(
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = RUNNER.invoke(APP, [str(tmp_path / "none.csv"), "--out", str(tmp_path / "spec.toml")])
     assert isinstance(result.exception, UnreadableTableError)
+
+
+def test_the_next_command_can_be_copied_from_any_terminal(table: str, tmp_path: Path) -> None:
+    place = tmp_path / "a folder"
+    place.mkdir()
+    source = Path(table).rename(place / "laps.csv")
+    result = RUNNER.invoke(APP, [str(source), "--out", str(place / "spec.toml")], env={"COLUMNS": "40"})
+    assert f"pitstop replay '{source}' --spec '{place / 'spec.toml'}'\n" in result.output

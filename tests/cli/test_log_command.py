@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tests.faults.test_kills import free_port
 from tests.faults.victims import Victims, specs
@@ -13,7 +14,7 @@ from tests.service.ingest.test_events import captured, lines
 from typer.testing import CliRunner
 
 from pitstop.cli.main import app
-from pitstop.errors import IngestError
+from pitstop.errors import IngestError, UnreadableTableError
 from pitstop.service.ingest.drain import Drain
 from pitstop.service.ingest.registered import RegisteredSpecs
 from pitstop.service.workspace import Workspace
@@ -73,6 +74,23 @@ def test_lines_of_sagemaker_are_recognised(tmp_path: Path) -> None:
         (["log", place, str(file), "--format", "vertex"], "known is"),
     ):
         assert why in str(CliRunner().invoke(app, words).exception)
+
+
+@pytest.mark.parametrize("through", ["file", "standard input"])
+def test_lines_end_where_lines_of_json_end_and_a_mark_of_the_encoding_is_no_value(tmp_path: Path, through: str) -> None:
+    # JSON lets these stand in a text as they are; they end lines elsewhere.
+    rows = [{"id": "a", "said": "one\u2028two\u0085three"}, {"id": "b", "said": ""}]
+    content = "\ufeff" + "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    file, name = tmp_path / "rows.jsonl", "-" if through == "standard input" else str(tmp_path / "rows.jsonl")
+    file.write_bytes(content.encode())
+    kept = json.loads(run("log", str(tmp_path / "box"), name, "--json", given=content))["file"]
+    assert pq.read_table(kept).select(["id", "said"]).to_pylist() == rows
+
+
+def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[" * 100_000, encoding="utf-8")
+    done = CliRunner().invoke(app, ["log", str(tmp_path / "box"), str(tmp_path / "rows.json")])
+    assert isinstance(done.exception, UnreadableTableError)
 
 
 @pytest.mark.slow

@@ -51,8 +51,11 @@ def test_a_home_that_knows_no_source_asks_for_it(pitstop: Callable[..., Any], tm
     assert not (tmp_path / "empty").exists()
 
 
-def test_a_damaged_memory_names_the_file_and_the_way_out(pitstop: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "source.json").write_text('{"source": ', encoding="utf-8")
+@pytest.mark.parametrize("memory", ['{"source": ', "null"])
+def test_a_damaged_memory_names_the_file_and_the_way_out(
+    pitstop: Callable[..., Any], tmp_path: Path, memory: str
+) -> None:
+    (tmp_path / "source.json").write_text(memory, encoding="utf-8")
     ran = pitstop("run", "--home", tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert "source.json" in ran.err

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.incidents import Alarm
-from pitstop.report.wording import amount, arrow, capitalised, most_telling, phrase, subject
+from pitstop.report.wording import amount, arrow, capitalised, continued, most_telling, phrase, subject
 
 ERROR = Alarm(
     id="alarm-1",
@@ -108,3 +108,12 @@ def test_the_error_comes_first_then_breaks_then_by_kind_and_size(shuffled: list[
 def test_of_one_monitor_the_newest_speaks() -> None:
     later = replace(ERROR, id="alarm-2", observed=0.4)
     assert most_telling([ERROR, VOLUME, later]) == (later, VOLUME)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rest"),
+    [("The model's error rose", "the model's error rose"), ("ADR below 3 rose", "ADR below 3 rose"), ("", "")],
+)
+def test_a_sentence_goes_on_in_small_letters_but_a_column_keeps_its_name(sentence: str, rest: str) -> None:
+    assert continued(sentence) == rest
+    assert capitalised(rest) == sentence

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pitstop.cli.reading import load_spec
-from pitstop.cli.showing import progress_bar, write_page
+from pitstop.cli.showing import progress_bar, require_folder, write_page
 from pitstop.errors import SpecError
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def check(
         msg = f"got --fail-on {fail_on!r}; expected one of {', '.join(LEVELS)}"
         raise SpecError(msg)
     model = load_spec(spec) if spec is not None else None
+    if html is not None:
+        require_folder(html)
     with progress_bar("reading", kept=False) as report:
         before, after = (_excerpt(engine, source, report) for source in (reference, current))
         found = compare(before, after, spec=model)

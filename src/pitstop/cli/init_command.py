@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -113,4 +114,6 @@ def _print(console: Console, inference: Inference, source: Path, out: Path) -> N
     console.print(f"\n{len(features)} features, {len(inference.spec.columns.categorical)} of them categories.")
     for warning in inference.warnings:
         console.print(f"[yellow]look:[/yellow] {escape(warning)}", highlight=False)
-    console.print(f"\nwrote {escape(str(out))}. Next: pitstop replay {escape(str(source))} --spec {escape(str(out))}")
+    then = shlex.join(["pitstop", "replay", str(source), "--spec", str(out)])
+    # A command is there to be copied: no line ends in it.
+    console.print(f"\nwrote {escape(str(out))}. Next: {escape(then)}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from pathlib import Path
@@ -154,7 +155,7 @@ def _read(name: str, content: bytes | None) -> Any:
     if name != "-":
         path = Path(name)
         return read_table(path) if content is None else parse_json(content, name)
-    content = content or b""
+    content = (content or b"").removeprefix(codecs.BOM_UTF8)
     if content.lstrip()[:1] in (b"{", b"["):
         return parse_json(content, "standard input")
     suffix = next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), ".csv")
@@ -167,10 +168,10 @@ def _read(name: str, content: bytes | None) -> Any:
 def parse_json(content: bytes, name: str) -> list[dict[str, Any]]:
     """Return the rows of JSON lines, or of one array of objects."""
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
         if text.lstrip().startswith("["):
             return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (ValueError, RecursionError) as error:
         msg = f"{name} is neither JSON lines nor a JSON array ({error}); write one object a line"
         raise UnreadableTableError(msg) from error

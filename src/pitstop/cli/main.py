@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -108,12 +109,35 @@ for panel, commands in _PANELS.items():
 
 
 def run() -> None:
-    """Run the command line: exit code 2 and one sentence for a deliberate error, 130 for an interruption."""
+    """Run the command line.
+
+    Exit code 2 and one sentence for a deliberate error and for what the system refuses, 130 for an interruption, 141
+    (as of other programs) where whoever read the output went away: 1 would say that something was found.
+    """
     try:
         app()
     except PitstopError as error:
         typer.echo(f"pitstop: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        typer.echo(f"pitstop: the system refuses: {error}; mend that, and run the command again", err=True)
+        sys.exit(2)
+    except SystemExit as ended:
+        if _unread(ended):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        raise
     except KeyboardInterrupt:
         typer.echo("pitstop: interrupted; what was done is kept, the same command goes on from there", err=True)
         sys.exit(130)
+
+
+def _unread(ended: SystemExit) -> bool:
+    """Whether output could not be written because its reader is gone; typer and rich end with 1 then."""
+    if isinstance(ended.__context__, BrokenPipeError):
+        return True
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False

@@ -209,7 +209,7 @@ def _number(version: str) -> int | None:
     text = version.strip().removeprefix("v")
     if not text:
         return None
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         msg = f"got {version!r}; expected a version such as v3"
         raise typer.BadParameter(msg)
     return int(text)

@@ -102,7 +102,8 @@ def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, cont
 
     Raises `AccessError` for 401 and 403, `StoreBusyError` for 503, and `StoreError` for anything else.
     """
-    import urllib.error  # noqa: PLC0415 - slow to import, and `pitstop --help` must be fast
+    import http.client  # noqa: PLC0415 - slow to import, and `pitstop --help` must be fast
+    import urllib.error  # noqa: PLC0415 - as above
     import urllib.parse  # noqa: PLC0415 - as above
     import urllib.request  # noqa: PLC0415 - as above
 
@@ -125,7 +126,7 @@ def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, cont
         msg = f"{address} answers {error.code}: {said}"
         kinds = {401: AccessError, 403: AccessError, 503: StoreBusyError}
         raise kinds.get(error.code, StoreError)(msg) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         msg = f"{address} does not answer as a service of Pitstop does: {getattr(error, 'reason', error)}"
         raise StoreError(msg) from error
 

@@ -93,10 +93,10 @@ def run(
 def remembered(home: Path) -> dict[str, str]:
     """Return what `run` was told before of a home: source, spec, start and labels; empty the first time."""
     try:
-        found: dict[str, str] = json.loads((home / SOURCE).read_text(encoding="utf-8"))
+        found: dict[str, str] = dict(json.loads((home / SOURCE).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         msg = f"{home / SOURCE} cannot be read ({error}); delete it, and name --source and --spec again"
         raise StoreError(msg) from error
     return found

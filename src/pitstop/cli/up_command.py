@@ -37,9 +37,9 @@ def up(
     host: Annotated[str, typer.Option(help="The address to listen on; other than this machine's needs --login.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="0 takes a free one; the usual one too where it is taken.", max=65535)] = (
-        8765
-    ),
+    port: Annotated[
+        int, typer.Option(help="0 takes a free one; the usual one too where it is taken.", min=0, max=65535)
+    ] = (8765),
     login: Annotated[bool, typer.Option("--login", help="Ask everybody who they are.")] = False,
     public_url: Annotated[str, typer.Option(help="The address that people type, behind a proxy.")] = "",
     private_host: Annotated[

@@ -86,7 +86,11 @@ def count_figure(story: BacktestStory) -> Markup:
     named = [("oracle", "hindsight"), ("monthly", "fixed cadences"), ("data", "other policies")]
     named += [("pitstop", best.name)] if best is not None else []
     hidden = len(policies) - len(shown)
-    note = f"{formats.plural(hidden, 'policy')} beyond twice the least cost left out; " if hidden else ""
+    note = (
+        f"{formats.count(hidden)} polic{'y' if hidden == 1 else 'ies'} beyond twice the least cost left out; "
+        if hidden
+        else ""
+    )
     drawings = [line_chart(_named_once(chart), frame) for frame in (WIDE, NARROW)]
     caption = f"Cost against the number of retrains ({note}losses, releases and fits)"
     return figure(caption, line_legend(named, backup=False), drawings)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pitstop.report import formats
 from pitstop.report.story import ReleaseMark, ReplayStory, known
+from pitstop.report.wording import continued
 
 _RIVALS = ("never", "monthly")
 _MANY = 6  # dates in a sentence beyond which a number says more
@@ -115,7 +116,7 @@ def _first_incident(story: ReplayStory) -> str:
     more = len(story.incidents) - 1
     what = (first.headline or first.sentence).rstrip(".")
     tail = f" {formats.plural(more, 'other incident')} {'is' if more == 1 else 'are'} told below." if more else ""
-    return f"Noticed on {first.at}: {what[:1].lower()}{what[1:]}, since about {first.since}.{tail}"
+    return f"Noticed on {first.at}: {continued(what)}, since about {first.since}.{tail}"
 
 
 def _releases(story: ReplayStory) -> str:

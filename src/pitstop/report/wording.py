@@ -64,6 +64,12 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() and first in _BEGINNINGS else text
 
 
+def continued(text: str) -> str:
+    """Return a sentence as it goes on after a colon: in small letters, unless it begins with a column's own name."""
+    first, _, _ = text.partition(" ")
+    return text[:1].lower() + text[1:] if first.lower() in _BEGINNINGS else text
+
+
 _BEGINNINGS = frozenset({"the", "those", "rows", "missing", "repeated", "unknown", "scores", "predictions"})
 
 
