@@ -11,6 +11,7 @@ from pitstop.detection.detector import Detector
 from pitstop.detection.panel import Panel
 from pitstop.detection.power import COPIES, Block, Sight, Traffic, smallest, smallest_fall
 from pitstop.detection.streams import Stream
+from pitstop.loop.reference import row_errors
 from pitstop.loop.revisiting import Revisited
 from pitstop.loop.watch import Table, Watch
 from pitstop.records.spec import ModelSpec
@@ -137,7 +138,7 @@ def _worth(known: Revisited, sight: Sight) -> float | None:
     said = log.fresh_class.values[rows]
     given = np.array([value is not None for value in said], dtype=np.bool_)
     rows, said = rows[given], said[given]
-    wrong = said != log.labels[rows]
+    wrong = row_errors(spec, said, log.labels[rows]) > 0
     if not wrong.any() or wrong.all():
         return None
     lost = losses(spec, said, log.labels[rows], log.amounts(rows))

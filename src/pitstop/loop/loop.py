@@ -302,7 +302,9 @@ class Loop:
             # A fit that still runs was asked for with the old labels; wait for it before they change.
             again = rows[changed]
             self.upkeep.wait()
-            served = again[self.served(again)]
+            # What rows earned whose first label came before the start was never booked: there is nothing to correct.
+            settled = self.log.first_label_at[again] >= self.calendar.window_start(self.start)
+            served = again[self.served(again) & settled]
             keep = np.isin(again, served)
             booked = self.books.corrected(
                 self.calendar.window_start(self.window + 1), served, values[changed][keep], self.spec.id

@@ -132,6 +132,9 @@ def row_errors(spec: ModelSpec, decided: NDArray[Any], labels: NDArray[Any]) -> 
     """Return the error of each row: 0 or 1 for classes, the absolute error for a regression."""
     if spec.model.task == "regression":
         return np.asarray(np.abs(decided.astype(np.float64) - labels.astype(np.float64)))
+    if spec.model.task == "binary":
+        # The negative class of a score that comes without a decision has no name: only the positive one is compared.
+        decided, labels = decided == spec.decision.positive, labels == spec.decision.positive
     wrong: Floats = (decided != labels).astype(np.float64)
     return wrong
 
