@@ -120,12 +120,17 @@ class SpoolWriter:
         number = max((_number(path) for path in spool_files(self.folder)), default=0) + 1
         token = f"{spool_id(self.folder)}{secrets.token_hex(_TOKEN_BYTES)}"
         path = self.folder / f"{number:012d}-{token}{SUFFIX}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # It is locked before it has its name: a reader that finds it without a lock takes it for finished, and may
+        # delete it while this process goes on writing.
+        hidden = path.with_suffix(".begun")
+        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            hidden.rename(path)
             sync_folder(self.folder)
         except BaseException:
             os.close(descriptor)
+            hidden.unlink(missing_ok=True)
             raise
         self._descriptor, self._size = descriptor, 0
         return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import SpoolError
-from pitstop.store.spool import SpoolWriter, encode_record, read_all, read_part, spool_files
+from pitstop.store.spool import SpoolWriter, encode_record, read_all, read_part, remove_file, spool_files
 
 PAYLOADS = st.lists(st.lists(st.binary(max_size=60), min_size=1, max_size=4), min_size=1, max_size=6)
 
@@ -60,6 +61,24 @@ def test_a_live_file_is_not_over_and_its_last_half_record_is_left_alone(tmp_path
     assert [record.payload for record in read_part(path, first.end).records] == [b"two"]
     writer.close()
     assert read_part(path, first.end).over
+
+
+def test_a_reader_never_finds_a_file_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stores deletes a file that nobody holds: one that was just made would be written to and never read."""
+    lock = fcntl.flock
+
+    def looked_at(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_EX:
+            for path in spool_files(tmp_path):
+                if read_part(path, 0).over:
+                    remove_file(path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", looked_at)
+    writer = SpoolWriter(tmp_path)
+    writer.append([encode_record({}, b"one", 1)])
+    assert payloads(tmp_path) == [b"one"]
+    writer.close()
 
 
 def test_damage_between_records_is_named_and_costs_only_what_it_hit(tmp_path: Path) -> None:
