@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pitstop.store.home import Home
+
 
 @pytest.fixture(scope="module")
 def home(pitstop: Callable[..., Any], loans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
@@ -42,6 +44,21 @@ def test_running_again_does_nothing_and_later_goes_on(pitstop: Callable[..., Any
     assert rest.document["windows"] == 8
     assert rest.document["incidents"] == 0  # it stands, and is not told again
     assert pitstop("run", "--home", place, "--json").document["windows"] == 0
+
+
+def test_incidents_are_told_as_the_newest_alarm_left_them(pitstop: Callable[..., Any], home: tuple[Path, Any]) -> None:
+    place, _ = home
+    assert pitstop("run", "--home", place).code == 0
+    with Home.open(place, read_only=True) as kept:
+        (opened,), (*_, grown) = kept.artifacts("incident", "loans"), kept.artifacts("incident-growth", "loans")
+    newest = json.loads(json.dumps(dict(grown.content)))
+    assert (newest["id"], len(newest["alarms"])) == (opened.id, 2)
+    assert newest["cause"]["sentence"] != opened.content["cause"]["sentence"]
+    (told,) = pitstop("incidents", "loans", "--home", place, "--json").document["incidents"]
+    assert (told["id"], told["content"]) == (opened.id, newest)
+    line = pitstop("incidents", "loans", "--home", place).out.strip()
+    stands = f"since {told['since']}, {told['condition']}"
+    assert line == f"{told['at']}  {opened.id}  {stands}  {newest['cause']['sentence']}"
 
 
 def test_a_home_that_knows_no_source_asks_for_it(pitstop: Callable[..., Any], tmp_path: Path) -> None:

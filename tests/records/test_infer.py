@@ -173,3 +173,27 @@ def test_the_inferred_specification_takes_the_table_and_is_always_the_same() -> 
     assert inference.spec.decision.positive == "bad"
     assert len(normalise(inference.spec, read_table(table))) == 3000
     assert infer_spec(table) == inference
+
+
+def test_a_label_that_has_yet_to_come_is_known_by_its_newest_rows() -> None:
+    rows = 3000
+    known = [row < 2800 for row in range(rows)]
+    outcome = a_table()["outcome"].to_pylist()
+    machines = a_table().drop_columns(["outcome"])
+    machines = machines.append_column("machine_type", pa.array(["pump", "fan", "mill"] * 1000))
+    # Without a name that says what it is, nor the last place: only that the newest are missing.
+    late = pa.array([value if here else None for value, here in zip(outcome, known, strict=True)])
+    cost = pa.array([9.0 if value and here else None for value, here in zip(outcome, known, strict=True)])
+    noise = pa.array(np.random.default_rng(2).normal(size=rows))
+    table = machines.append_column("bad_in_30_days", late).append_column("cost", cost).append_column("load", noise)
+    label = {guess.what: guess for guess in infer_spec(table).guesses}["label"]
+    assert (label.value, "newest rows" in label.why) == ("bad_in_30_days", True)
+    # The same without a missing value: the name of an event, with its horizon, goes before that of a class.
+    settled = machines.append_column("failed_30d", pa.array(outcome)).append_column("load", noise)
+    assert infer_spec(settled).spec.columns.label == "failed_30d"
+
+
+@pytest.mark.parametrize(("one_in", "said"), [(10, True), (3, False)])
+def test_a_rare_outcome_asks_for_prices(one_in: int, said: bool) -> None:
+    inference = infer_spec(a_table(outcome=[int(row % one_in == 0) for row in range(3000)]))
+    assert any("outcome is 1 in 10.0% of the rows" in text for text in inference.warnings) == said

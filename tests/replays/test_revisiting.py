@@ -73,6 +73,8 @@ def test_selftest_prints_one_object_and_its_exit_code_says_whether_the_promise_h
     said, text = command("selftest", "small", "--home", home, "--runs", "2")
     assert said == code
     assert "promise" in text
+    # The families are named whole where a terminal has eighty columns.
+    assert {part["name"] for part in found["families"]} <= set(text.split())
 
 
 def test_power_says_for_every_monitor_what_it_could_not_have_seen(home: Path) -> None:

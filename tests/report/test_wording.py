@@ -74,6 +74,9 @@ def test_a_change_is_told_with_its_direction_and_both_ends() -> None:
     fallen = alarm("drift", "drift:adr", "adr", "adr < 60", size=-0.297)
     fallen = replace(fallen, expected=0.424, observed=0.127)
     assert phrase(fallen, "day") == "adr below 60 fell from 42.4% to 12.7% of rows"
+    spread = replace(alarm("quality", "spread:adr", "adr", "adr: spread"), expected=1.0, observed=0.0, size=-1.0)
+    assert phrase(spread, "day") == "the spread of adr fell from 100.0% to 0.0% of its usual"
+    assert arrow(spread, "day") == "the spread of adr: 100.0% → 0.0% of its usual"
     assert phrase(VOLUME, "week") == "rows per week rose from 55 to 1,134"
 
 

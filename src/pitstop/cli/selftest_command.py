@@ -47,11 +47,13 @@ def _show(found: Rehearsal) -> None:
     console = Console(highlight=False)
     console.print(
         f"{escape(found.model)}: {found.windows} reference windows; a third of them watched, the rest as reference: "
-        f"{found.runs} times in shuffled order, and each third once in real order.",
+        f"{found.runs} times in shuffled order, and each third once in real order. Alarms a month:",
         soft_wrap=True,
     )
-    table = Table("alarms a month", box=None, pad_edge=False)
-    for head in ("promise", "shuffled", "95%", "real order", "95%", "lag-one", "kappa"):
+    table = Table(box=None, pad_edge=False)
+    # Together 80 columns: what is wider loses the names of the families first.
+    table.add_column("monitors", no_wrap=True)
+    for head in ("promise", "shuffled", "95%", "in order", "95%", "lag 1", "kappa"):
         table.add_column(head, justify="right", no_wrap=True)
     for family in found.families:
         table.add_row(

@@ -49,11 +49,11 @@ def status(
 
 
 def incidents(model: Model, *, home: Place, as_json: AsJson = False) -> None:
-    """Print the incidents of a model with their causes, the oldest first."""
+    """Print the incidents of a model, the oldest first, each as its newest alarm left it: since when, and its cause."""
     if is_address(home):
         print_there(home, model, "incidents", json=as_json)
         return
-    found = _kept(home, model, "incident")
+    found = _incidents(home, model)
     if as_json:
         print(json.dumps({"model": model, "incidents": found}, indent=2))
         return
@@ -61,7 +61,8 @@ def incidents(model: Model, *, home: Place, as_json: AsJson = False) -> None:
     for item in found:
         cause = item["content"].get("cause") or {}
         words = escape(str(cause.get("sentence") or ", ".join(item["content"]["monitors"])))
-        console.print(f"{item['at']}  {escape(item['id'])}  {words}", soft_wrap=True)
+        stands = f"since {item['since']}, {item['condition']}"
+        console.print(f"{item['at']}  {escape(item['id'])}  {stands}  {words}", soft_wrap=True)
     if not found:
         console.print(f"No incident of {escape(model)} is on record.")
 
@@ -112,6 +113,30 @@ def _standing(home: str, model: str) -> list[dict[str, Any]]:
             values = (name, spec.model.task, spec.calendar.name_instant(saved.as_of))
             row = (*values, f"v{champion.version}" if champion else None, standing)
             found.append(dict(zip(_STANDING, row, strict=True)))
+    return found
+
+
+def _incidents(home: str, model: str) -> list[dict[str, Any]]:
+    """Return the incidents as the API says them, the content as the newest alarm left it, and how they stand."""
+    from pitstop.incidents import Alarm, Incident, condition  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
+    from pitstop.records.spec import spec_of  # noqa: PLC0415 - as above
+    from pitstop.store.home import Home  # noqa: PLC0415 - as above
+
+    found = _kept(home, model, "incident")
+    with Home.open(folder_of(home), read_only=True) as kept:
+        calendar, saved = spec_of(kept.artifacts("spec", model)[-1].content).calendar, kept.load_state(model)
+        grown = {item.content["id"]: dict(item.content) for item in kept.artifacts("incident-growth", model)}
+        alarms = {
+            item.id: Alarm(**{**item.content, "caused_by": tuple(item.content["caused_by"])})
+            for item in kept.artifacts("alarm", model)
+        }
+    for item in found:
+        item["content"] = grown.get(item["id"], item["content"])
+    known = [Incident(**{name: value for name, value in item["content"].items() if name != "cause"}) for item in found]
+    now = calendar.window_at(saved.as_of) if saved else max((one.last for one in known), default=0)
+    for item, one in zip(found, known, strict=True):
+        item["since"] = calendar.name_window(one.since)
+        item["condition"] = condition(one, alarms, known, now)
     return found
 
 

@@ -51,7 +51,7 @@ def audit(facts: Facts, rows: pa.Table, labels: Mapping[str, str] | None = None)
     columns = list(facts.spec["columns"]["protected"])
     task = facts.spec["model"]["task"]
     if not columns or task == "multiclass" or not rows.num_rows:
-        why = "no row is kept" if columns and task != "multiclass" else "no protected column is named"
+        why = "no row is kept" if columns and task != "multiclass" else "[columns] protected names no column"
         why = "it has more than two classes" if task == "multiclass" else why
         msg = f"the selection of {facts.model} cannot be audited: {why}"
         raise StatementError(msg)

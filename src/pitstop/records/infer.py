@@ -37,6 +37,8 @@ from pitstop.records.spec import (
 _PROTECTED = re.compile(r"^(sex|gender|race|rac1p|ethnicity|religion|disability|nationality)$", re.IGNORECASE)
 _SEGMENT = re.compile(r"segment|channel|region|hotel|product|origin|carrier|store|site|country|tier", re.IGNORECASE)
 _MAX_SEGMENTS = 3
+# A positive class with less than this share is seldom predicted from a score of 0.5 on.
+_RARE = 0.2
 # Texts whose words are known from the start.
 _FEWEST_TEXTS, _MOST_TEXTS = 200, 5_000
 
@@ -94,6 +96,13 @@ def infer_spec(
         positive = roles.guess_positive(label_facts)
         decision = DecisionSection(positive=positive.value)
         guesses.append(positive)
+        share = _share(label_facts, positive.value)
+        if share < _RARE and "prediction" not in found:
+            warnings.append(
+                f"{label_facts.name} is {positive.value} in {share:.1%} of the rows: while either error costs a point, "
+                "a model acts from a score of 0.5 on, which is seldom reached. Write what outcomes are worth into "
+                "[value], and [decision] threshold to match"
+            )
     segments, protected = _groups(facts, categorical)
     guesses += wide.values()
     guesses += [Guess("segments", column, "few different values") for column in segments]
@@ -160,7 +169,7 @@ def _roles(table: pa.Table, facts: Mapping[str, ColumnFacts], given: Mapping[str
     taken |= {guess.value for guess in outputs.values()}
     if "label" not in found:
         shown = found["prediction"].value if "prediction" in found else None
-        if guess := roles.guess_label(facts, taken, shown):
+        if guess := roles.guess_label(facts, taken, shown, time=found["time"].value):
             found["label"] = guess
             taken.add(guess.value)
     if "label" in found and "label_time" not in found:
@@ -298,6 +307,12 @@ def _label_numbers(label: ColumnFacts, task: str) -> NDArray[np.float64]:
     codes = label.codes().astype(np.float64)
     codes[codes < 0] = np.nan
     return codes
+
+
+def _share(label: ColumnFacts, value: str) -> float:
+    """Return the share of a value among those that are known."""
+    known = convert.texts(label.column, label.name).drop_null()
+    return float(pc.sum(pc.equal(known, value)).as_py() / len(known))
 
 
 def _groups(facts: Mapping[str, ColumnFacts], categorical: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -29,6 +29,12 @@ _LIKELY_LABEL = re.compile(
     r"|_?(class|type|label|target)$",
     re.IGNORECASE,
 )
+# What came of something, with how long it was waited for behind it (failed_30d); and what is as often an input.
+_EVENT = re.compile(
+    r"(^|_)(failed|failure|defaulted|repaid|churned|returned|lapsed|delinquent|survived|recovered)(_|$)",
+    re.IGNORECASE,
+)
+_SORT = re.compile(r"_?type$", re.IGNORECASE)
 _PREDICTION = re.compile(
     r"^(model_)?(y_?(pred|hat)|pred|preds|prediction|predictions|predicted(_(class|label|value))?|yhat)$", re.IGNORECASE
 )
@@ -123,12 +129,13 @@ def guess_outputs(facts: Mapping[str, ColumnFacts], taken: set[str]) -> dict[str
 
 
 def guess_label(
-    facts: Mapping[str, ColumnFacts], taken: set[str], prediction: str | None, least: int = 0
+    facts: Mapping[str, ColumnFacts], taken: set[str], prediction: str | None, least: int = 0, time: str | None = None
 ) -> Guess | None:
     """Return the likeliest label: by name, by agreement with the prediction column, by place (labels stand last).
 
     None where nothing reaches `least` points: 100 for the name of a label, 80 for agreement, 40 for a name like an
-    outcome's, 30 for the last place, 15 for two values.
+    outcome's, 30 for the last place, 15 for two values. In a history (its `time` is given) more is known: 40 for
+    values that are missing in the newest rows only, and of names a `_type`, which is as often an input, has 20.
     """
     usable = [item for item in facts.values() if item.name not in taken and not is_calendar_name(item.name)]
     able = [
@@ -140,11 +147,9 @@ def guess_label(
         return None
     points: dict[str, tuple[int, str]] = {}
     for position, item in enumerate(able):
-        score, why = 0, list[str]()
-        if _LABEL.match(item.name):
-            score, why = score + 100, [*why, f"it is called {item.name}"]
-        elif _LIKELY_LABEL.search(item.name):
-            score, why = score + 40, [*why, "it is named like an outcome"]
+        score, why = _by_name(item.name, history=time is not None)
+        if time is not None and _still_comes(item, facts[time]):
+            score, why = score + 40, [*why, "it is missing in the newest rows only, as what has yet to come is"]
         if position == len(able) - 1:
             score, why = score + 30, [*why, "it stands last"]
         if item.distinct == 2 and item.kind != "category":
@@ -157,6 +162,27 @@ def guess_label(
     if points[best][0] < (max(least, 40) if prediction is not None else least):
         return None
     return Guess("label", best, points[best][1] or "no column looks more like an outcome")
+
+
+def _by_name(name: str, *, history: bool) -> tuple[int, list[str]]:
+    """Return the points that a name gives, and why."""
+    if _LABEL.match(name):
+        return 100, [f"it is called {name}"]
+    if history and _SORT.search(name):
+        return 20, ["it is named like a class"]
+    if _LIKELY_LABEL.search(name) or (history and _EVENT.search(name)):
+        return 40, ["it is named like an outcome"]
+    return 0, []
+
+
+def _still_comes(item: ColumnFacts, time: ColumnFacts) -> bool:
+    """Whether the older half of the rows have values, and the newest hundredth has none."""
+    if not item.nulls or time.kind != "time":
+        return False
+    order = np.argsort(time.instants().values, kind="stable")
+    known = np.asarray(convert.decoded(item.column).is_valid().to_numpy(), dtype=bool)[order]
+    newest = known[len(known) - max(1, len(known) // 100) :]
+    return bool(np.all(known[: len(known) // 2])) and not bool(np.any(newest))
 
 
 def guess_label_time(facts: Mapping[str, ColumnFacts], time: str, label: ColumnFacts) -> Guess | None:

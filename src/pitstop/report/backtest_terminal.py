@@ -31,7 +31,8 @@ def backtest_summary(story: BacktestStory) -> tuple[RenderableType, ...]:
 
 
 def _policies(story: BacktestStory) -> Table:
-    grid = _grid("policy", "cost", "retrains", "over hindsight", f"saves against {story.incumbent}", "90% interval")
+    against = f"saves\nagainst\n{story.incumbent}"
+    grid = _grid("policy", "cost", "retrains", "over\nhindsight", against, "90% interval")
     kept = [row for place, row in enumerate(story.policies) if place < _MOST_POLICIES or row.policy == story.incumbent]
     for row in kept:
         grid.add_row(
@@ -48,7 +49,7 @@ def _policies(story: BacktestStory) -> Table:
 
 
 def _recipes(story: BacktestStory) -> Table:
-    grid = _grid("recipe", story.incumbent, "cheapest policy", "cost", "best cadence", "cost", "hindsight")
+    grid = _grid("recipe", story.incumbent, "cheapest\npolicy", "cost", "best\ncadence", "cost", "hind-\nsight", gap=1)
     for row in story.recipes:
         grid.add_row(
             printable(row.recipe),
@@ -71,8 +72,11 @@ def _prices(story: BacktestStory) -> Table:
     return grid
 
 
-def _grid(*heads: str) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def _grid(*heads: str, gap: int = 2) -> Table:
+    """Return an empty table. In few columns names and intervals take a second line; nothing is cut off."""
+    grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     for place, head in enumerate(heads):
-        grid.add_column(head, justify="left" if place == 0 or head.endswith(("policy", "cadence", "at")) else "right")
+        named = place == 0 or head.endswith(("policy", "cadence", "at"))
+        whole = not named and not head.endswith("interval")
+        grid.add_column(head, justify="left" if named else "right", no_wrap=whole, overflow="fold")
     return grid

@@ -39,15 +39,15 @@ def subject(alarm: Alarm, unit: str) -> str:
 def arrow(alarm: Alarm, unit: str) -> str:
     """Return the change as briefly as it can be said: `the model's error: 13.3% → 34.6%`."""
     before, after = _ends(alarm)
-    return f"{subject(alarm, unit)}: {before} → {after}"
+    return f"{subject(alarm, unit)}: {before} → {after}{_of(alarm)}"
 
 
 def phrase(alarm: Alarm, unit: str) -> str:
     """Return the change as a clause: `the model's error rose from 13.3% to 34.6%`."""
     before, after = _ends(alarm)
     verb = "rose" if alarm.observed >= alarm.expected else "fell"
-    rows = alarm.kind not in {"volume", "error", "fairness"} and not alarm.monitor.startswith(f"{SPREAD}:")
-    whole = " of rows" if rows else ""
+    rows = alarm.kind not in {"volume", "error", "fairness"} and not _is_spread(alarm)
+    whole = " of rows" if rows else _of(alarm)
     return f"{subject(alarm, unit)} {verb} from {before} to {after}{whole}"
 
 
@@ -80,11 +80,20 @@ def _fault(alarm: Alarm) -> str:
         "range": f"{column} outside its usual range",
         "far": f"{column} far outside its usual range",
         "stuck": f"{column} at one value",
-        SPREAD: f"the spread of {column}, of its usual,",
+        SPREAD: f"the spread of {column}",
         "unseen": f"unknown values of {column}",
         "duplicates": "repeated rows",
     }
     return faults.get(kind, alarm.indicator)
+
+
+def _is_spread(alarm: Alarm) -> bool:
+    return alarm.monitor.startswith(f"{SPREAD}:")
+
+
+def _of(alarm: Alarm) -> str:
+    """Return of what a spread is told, where it is one: it has no unit of its own."""
+    return " of its usual" if _is_spread(alarm) else ""
 
 
 def _ends(alarm: Alarm) -> tuple[str, str]:
