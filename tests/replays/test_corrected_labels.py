@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -49,3 +51,35 @@ def test_corrections_are_booked_and_steps_do_not_matter(
     assert stepped == once
     booked = [content["kind"] for _, kind, _, content in once if kind == "transaction"]
     assert booked.count("correction") > 10
+
+
+def test_what_was_never_booked_is_not_corrected(workshop: Any, spec: ModelSpec, history: Maker) -> None:
+    """A model that is only watched has answered before its start, too; its books begin there."""
+    table = history(days=24)
+    at = pc.min(table["at"])
+    early = table.filter(pc.less(table["known_at"], pc.add(at, pa.scalar(3 * 86_400_000_000, pa.duration("us")))))
+    moved = pc.add(early["known_at"], pa.scalar(16 * 86_400_000_000, pa.duration("us")))
+    other = pa.table({"id": early["id"], "label": pc.subtract(1, early["label"]), "known_at": moved})
+    labels = pa.concat_tables([table.select(["id", "label", "known_at"]), other])
+    score = 1 / (1 + np.exp(-np.nan_to_num(table["x1"].to_numpy())))
+    described = replace(
+        spec,
+        trainer=replace(spec.trainer, name="none", command=()),
+        columns=replace(spec.columns, score="score"),
+    )
+    found = []
+    for name, steps in (("once", ("2025-01-01",)), ("steps", ("2024-01-15", "2025-01-01"))):
+        for as_of in steps:
+            run(
+                workshop.folder / f"unbooked-{name}",
+                spec=described,
+                source=table.drop_columns(["label", "known_at"]).append_column("score", pa.array(score)),
+                labels=labels,
+                as_of=as_of,
+                base=workshop.folder,
+            )
+        found.append(workshop.artifacts(f"unbooked-{name}"))
+    assert found[1] == found[0]
+    booked = [content["kind"] for _, kind, _, content in found[0] if kind == "transaction"]
+    assert booked.count("settlement") > 5
+    assert "correction" not in booked

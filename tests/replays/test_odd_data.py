@@ -168,6 +168,21 @@ def test_a_model_without_a_trainer_is_only_watched(
     assert_finite(run.document)
 
 
+def test_a_score_alone_is_judged_like_a_score_with_its_class(workshop: Any, spec: ModelSpec, history: Maker) -> None:
+    table, seen = watched(history(days=30)), []
+    for columns in ({"score": "score", "prediction": "said"}, {"score": "score"}):
+        described = replace(
+            spec,
+            trainer=replace(spec.trainer, name="none", command=()),
+            columns=replace(spec.columns, **columns),
+        )
+        run = workshop.replay(table, described, f"judged-{len(columns)}")
+        alarms = [(alarm["monitor"], alarm["since"], alarm["size"]) for alarm in run.document["alarms"]]
+        seen.append((alarms, run.document["segments"]))
+    assert "error" in {monitor for monitor, *_ in seen[0][0]}
+    assert seen[1] == seen[0]
+
+
 def multiclass(table: pa.Table) -> pa.Table:
     side = np.where(table["label"].to_numpy() == 1, 1.0, -1.0)
     levels = np.digitize(np.nan_to_num(table["x2"].to_numpy()) + side, [-0.7, 0.7])
