@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,25 @@ def test_large_groups_of_each_column_and_of_all_together_are_counted_as_by_hand(
         k, n = found[f"{rate}:sex x origin"]
         assert (k[3], n[3]) == ((of & chosen)[span].sum(), of[span].sum())
     assert found["selection:sex"][1].sum() == (words["sex"][:700] != None).sum()  # noqa: E711 - elementwise
+
+
+def test_a_column_may_be_called_one_x_another() -> None:
+    spec = spec_of()
+    plain = logged(np.random.default_rng(0), spec)
+    named = replace(spec, columns=replace(spec.columns, protected=("sex x age", "origin")))
+    log = RowLog(named)
+    rows = np.arange(ROWS)
+    table = plain.features(rows, extra=True).rename_columns({"sex": "sex x age"})
+    table = table.append_column("@id", pa.array(plain.ids)).append_column("@at", pa.array(plain.at))
+    log.append(table, plain.served_score.values, plain.served_class.values)
+    log.set_labels(rows, plain.labels, np.zeros(ROWS, dtype=np.int64))
+    found = []
+    for said_of, of in ((spec, plain), (named, log)):
+        said = of.served_class.values
+        counted = count_groups(said_of, of, fit_groups(said_of, of, rows), (rows, said), (rows, said))
+        found.append([(k.tolist(), n.tolist()) for k, n in counted.values()])
+    assert found[1] == found[0]
+    assert len(found[1]) == 9
 
 
 def test_other_tasks_and_few_rows_have_no_groups() -> None:

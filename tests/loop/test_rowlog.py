@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,20 @@ def test_a_log_grows_beyond_its_first_capacity() -> None:
     assert len(log) == 2100
     assert log.values("x")[[0, 699, 700, 2099]].tolist() == [0.0, 699.0, 0.0, 699.0]
     assert log.amounts(np.array([3, 2000]))["price"].tolist() == [1.5, 1.5]
+
+
+def test_numbers_that_differ_late_are_segments_of_their_own() -> None:
+    log = RowLog(replace(SPEC, columns=replace(SPEC.columns, segments=("x",))))
+    values = [1234567.0, 1234568.0, 0.1, 12.0, 0.1234567, None]
+    words, places = log.told("x", log.append(table([(value, "a") for value in values])))
+    assert [words[place] if place >= 0 else None for place in places] == [
+        *("1234567", "1234568", "0.1", "12", "0.1234567"),
+        None,
+    ]
+
+
+def test_a_repeated_id_is_found_without_comparing_each_with_each() -> None:
+    rows = table([(1.0, "a")] * 200_000)
+    ids = [*rows["@id"].to_pylist()[:-1], "id7"]
+    with pytest.raises(DuplicateIdError, match="id 'id7' was logged before"):
+        RowLog(SPEC).append(rows.set_column(0, "@id", pa.array(ids)))

@@ -24,7 +24,7 @@ def fit_groups(spec: ModelSpec, log: RowLog, rows: Ints) -> Groups:
 
     Only of a binary model: of others nobody is selected. A column that is a numeric feature has no groups.
     """
-    protected = [name for name in spec.columns.protected if log.values(name).dtype == np.int32]
+    protected = _protected(spec, log)
     if spec.model.task != "binary" or not len(rows):
         return ()
     sets = [(name,) for name in protected] + ([tuple(protected)] if len(protected) > 1 else [])
@@ -52,8 +52,10 @@ def count_groups(
     """
     positive = spec.decision.positive
     found = {}
+    protected = _protected(spec, log)
     for column, names in groups:
-        columns = tuple(column.split(" x ")) if column not in spec.columns.protected else (column,)
+        # All of them together, where it is not one: a column's own name may hold an " x ", too.
+        columns = (column,) if column in protected else tuple(protected)
         rows, decided = made
         found[stream_name(SELECTION, column)] = _chosen(log, columns, names, rows, decided == positive)
         rows, decided = cohort
@@ -61,6 +63,10 @@ def count_groups(
         for rate, kept in ((TPR, is_positive), (FPR, ~is_positive)):
             found[stream_name(rate, column)] = _chosen(log, columns, names, rows[kept], decided[kept] == positive)
     return found
+
+
+def _protected(spec: ModelSpec, log: RowLog) -> list[str]:
+    return [name for name in spec.columns.protected if log.values(name).dtype == np.int32]
 
 
 def _chosen(

@@ -6,6 +6,7 @@ first appears, so codes never depend on rows that come later.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -142,7 +143,8 @@ class RowLog:
         """Append normalised rows and return their ordinals. Raises `DuplicateIdError` before anything is changed."""
         ids = table["@id"].to_pylist()
         if len(set(ids)) < len(ids) or any(name in self._index for name in ids):
-            again = next(name for place, name in enumerate(ids) if name in self._index or name in ids[:place])
+            times = Counter(ids)
+            again = next(name for name in ids if name in self._index or times[name] > 1)
             msg = f"id {again!r} was logged before; give each its own id, or send corrections as labels"
             raise DuplicateIdError(msg)
         first, count = len(self._ids), len(ids)
@@ -236,7 +238,7 @@ class RowLog:
         kinds, inverse = np.unique(values, return_inverse=True)
         places = np.where(missing, -1, inverse).astype(np.int64)
         if name in self._numeric:
-            return [f"{kind:g}" for kind in kinds], places
+            return [_number_text(float(kind)) for kind in kinds], places
         words = list(self._words[name])
         return [words[kind] if kind >= 0 else "" for kind in kinds], places
 
@@ -273,6 +275,12 @@ class RowLog:
         codes = self._codes[name].values[ordinals]
         words = pa.array(list(self._words[name]), type=pa.string())
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), words)
+
+
+def _number_text(value: float) -> str:
+    """Return a number as text that reads back as the same: short where six digits tell it apart."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value).removesuffix(".0")
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
