@@ -53,6 +53,6 @@ class Registry(Generic[T]):
                 return item
         known = self.names()
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         msg = f"no {self._kind} is called {name!r}{hint} Known: {', '.join(known)}"
         raise UnknownNameError(msg)

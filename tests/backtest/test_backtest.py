@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pitstop.backtests.backtest import BacktestPlan, backtest, with_trainer
+from pitstop.backtests.kept_files import KeptFiles
 from pitstop.backtests.leaving_out import LeftOut
 from pitstop.backtests.result import BacktestResult
 from pitstop.backtests.views import RULES
@@ -24,6 +26,7 @@ from pitstop.errors import (
     UnknownNameError,
 )
 from pitstop.records.spec import ModelSpec, parse_spec
+from pitstop.retraining.trainer import Model
 
 SPEC = """
 [model]
@@ -171,13 +174,29 @@ def test_an_interrupted_backtest_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_computed_again(tmp_path: Path) -> None:
     first = judged(tmp_path)
-    for path in sorted(tmp_path.rglob("*.npz"))[:4]:
-        path.write_bytes(path.read_bytes()[:-20])
+    for path, kept in zip(sorted(tmp_path.rglob("*.npz"))[:4], (-20, -20, 5, 0), strict=True):
+        path.write_bytes(path.read_bytes()[:kept])
     for path in sorted(tmp_path.rglob("*.model"))[:6]:
         path.write_bytes(b"x" + path.read_bytes())
     again = judged(tmp_path)
     assert again.document["policies"] == first.document["policies"]
     assert 0 < again.document["fits"]["made"] <= 4
+
+
+def test_threads_that_keep_the_same_candidate_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """In the first periods all recipes choose the same rows, so it is one model with one name."""
+    files, model = KeptFiles(tmp_path), Model(b"x" * 100_000)
+
+    def keep(_: int) -> None:
+        for _ in range(100):
+            files.keep_model("ab" * 20, model)
+            files.keep_predictions("ab" * 20, {"d": np.zeros(1000)})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(keep, range(3)))
+    assert files.model("ab" * 20) == model
+    assert files.predictions("ab" * 20)["d"].sum() == 0.0
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_release_that_serves_later_earns_later(shared_cache: Path) -> None:
@@ -236,6 +255,8 @@ def test_what_cannot_be_judged_is_refused(shared_cache: Path) -> None:
         judged(shared_cache, days=70)
     with pytest.raises(SpecError, match="lag"):
         BacktestPlan(lag=-1)
+    with pytest.raises(SpecError, match=r"0.95 takes 9 of the 9 periods .* at most 0.88"):
+        judged(shared_cache, BacktestPlan(history=0.95))
     with pytest.raises(UnknownNameError, match="weekly"):
         judged(shared_cache, BacktestPlan(incumbent="weekly"))
     with pytest.raises(SpecError, match="trainer"):

@@ -87,6 +87,12 @@ def backtest(
     recipes = _recipes(plan.recipes, spec.policy.recipe)
     past = past_of(spec, normalise(spec, read_table(history)), plan.left_out)
     first = max(LEAST_HISTORY, math.ceil(past.periods * plan.history))
+    if first >= past.periods:
+        msg = (
+            f"a history of {plan.history:g} takes {first} of the {past.periods} periods with a candidate, so none is "
+            f"left to judge; expected a share of at most {math.floor(100 * (past.periods - 1) / past.periods) / 100}"
+        )
+        raise SpecError(msg)
     # The first judged period is given a candidate of its own, and so is every k-th from there, both ways.
     fitted = tuple(period for period in range(past.periods) if (period - first) % plan.fit_every == 0)
     candidates = make_candidates(

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class KeptFiles:
         if self.folder is None:
             return found
         for path in sorted((self.folder / key[:2]).glob(f"{key}-*.npz")):
-            with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+            # An empty file, as a crash of the machine leaves one, is an `EOFError`.
+            with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
                 # Read whole: numpy leaves a broken file open.
                 kept = np.load(io.BytesIO(path.read_bytes()))
                 ends = np.cumsum(kept["lengths"])[:-1]
@@ -83,7 +85,7 @@ class KeptFiles:
         names = hashlib.sha256("".join(found).encode()).hexdigest()[:16]
         path = self.folder / key[:2] / f"{key}-{names}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part = _part_of(path)
         try:
             with part.open("wb") as file:
                 np.savez(
@@ -102,7 +104,7 @@ class KeptFiles:
         return self.folder / key[:2] / f"{key}.model"
 
     def _write(self, path: Path, content: bytes) -> None:
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part = _part_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
@@ -114,6 +116,11 @@ class KeptFiles:
     def _refused(self, error: OSError) -> StoreError:
         msg = f"cannot keep the backtest's files in {self.folder}: {error.strerror or error}; name another --cache"
         return StoreError(msg)
+
+
+def _part_of(path: Path) -> Path:
+    """Return where a file is written before it takes its name; two recipes that choose the same rows share a key."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
 
 
 def usual_folder(environment: Mapping[str, str], home: Path) -> Path:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import cell_codes
@@ -18,6 +17,7 @@ from pitstop.baseline.expectation import Said
 from pitstop.errors import ColumnValueError, EmptyTableError, MissingColumnError
 from pitstop.loop.reference import row_errors
 from pitstop.loop.revisiting import Revisited
+from pitstop.records import columns as convert
 from pitstop.records.spec import ModelSpec
 from pitstop.statistics.label_budget import DOUBT, BudgetEstimate, estimate_from_labels, plan_labels
 
@@ -36,7 +36,7 @@ class LabelPlan:
 
 
 def plan(known: Revisited, labels: int, windows: int, seed: int) -> LabelPlan:
-    """Choose `labels` of the rows that were predicted in the last `windows` windows that have any.
+    """Choose `labels` of the rows that were predicted in the `windows` windows up to the last one with a prediction.
 
     The loss is being wrong (classes), or the absolute error (regression). Labels that are known are filled in: those
     rows were drawn like the others and need not be asked for again. Raises `EmptyTableError` without rows.
@@ -84,35 +84,63 @@ def answer(spec: ModelSpec, table: pa.Table) -> BudgetEstimate:
         )
         raise MissingColumnError(msg)
     regression = spec.model.task == "regression"
-    whole = _strata(table)
-    labels = _values(table["label"], regression=regression)
+    stratum = _numbers(table, "stratum").astype(np.int64)
+    whole = _strata(table, stratum)
+    labels = _values(spec, table, "label")
     known = _given(labels)
     if not known.any():
         msg = f"the column 'label' of the plan is empty in all {len(labels)} rows; fill it in"
         raise ColumnValueError(msg)
-    decided = _values(table["predicted"], regression=regression)
-    losses = row_errors(spec, decided[known], labels[known])
-    stratum = np.asarray(table["stratum"].to_numpy(), dtype=np.int64)[known]
-    expected = np.asarray(table["expected_loss"].to_numpy(), dtype=np.float64)[known]
-    return estimate_from_labels(*whole, stratum, expected, losses, rates=not regression)
+    losses = row_errors(spec, _values(spec, table, "predicted")[known], labels[known])
+    expected = _numbers(table, "expected_loss")[known]
+    return estimate_from_labels(*whole, stratum[known], expected, losses, rates=not regression)
 
 
-def _strata(table: pa.Table) -> tuple[NDArray[np.int64], Floats]:
-    stratum = np.asarray(table["stratum"].to_numpy(), dtype=np.int64)
+def _strata(table: pa.Table, stratum: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
     found, first = np.unique(stratum, return_index=True)
     if not np.array_equal(found, np.arange(len(found))):
         msg = f"the plan holds the strata {found.tolist()}; rows of others are gone, so give the whole table"
         raise ColumnValueError(msg)
-    sizes = np.asarray(table["stratum_rows"].to_numpy(), dtype=np.int64)[first]
-    return sizes, np.asarray(table["stratum_expected_loss"].to_numpy(), dtype=np.float64)[first]
+    sizes = _numbers(table, "stratum_rows").astype(np.int64)[first]
+    return sizes, _numbers(table, "stratum_expected_loss")[first]
 
 
-def _values(column: Any, *, regression: bool) -> NDArray[Any]:
-    if regression:
-        return np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(), dtype=np.float64)
-    # A file of whole numbers reads "1" as 1.
-    texts = column.cast(pa.string()).to_pylist()
-    return np.array([text or None for text in texts], dtype=object)
+def _numbers(table: pa.Table, name: str) -> Floats:
+    """Return a column that the plan was written with. Raises `ColumnValueError` where a value is gone."""
+    column = convert.finite_numbers(table[name], name, nan_is_missing=True)
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null().to_numpy(zero_copy_only=False)))[0]) + 1
+        msg = f"the column {name!r} of the plan has no value in row {row}; give the table as it was written, with labels"
+        raise ColumnValueError(msg)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _values(spec: ModelSpec, table: pa.Table, name: str) -> NDArray[Any]:
+    """Return labels or predictions as the loop has them; None or NaN where there is none."""
+    if spec.model.task == "regression":
+        numbers = convert.finite_numbers(table[name], name, nan_is_missing=True)
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = np.array([text or None for text in convert.texts(table[name], name).to_pylist()], dtype=object)
+    if spec.model.task != "binary":
+        return values
+    positive = spec.decision.positive
+    # A file reads "01" as 1 and "True" as true.
+    written = {text for text in values if text is not None}
+    alike = {text for text in written if _read_back(text) == _read_back(positive)}
+    if name == "label" and len(written) > 1 and (len(written) > 2 or not alike):
+        msg = (
+            f"the column 'label' of the plan holds {', '.join(map(repr, sorted(written)[:4]))}; expected two classes, "
+            f"of which {positive!r} is the positive one; write labels as the model's own are written"
+        )
+        raise ColumnValueError(msg)
+    return np.array([positive if text in alike else text for text in values], dtype=object)
+
+
+def _read_back(text: str) -> str:
+    """Return a class as a file of it may be read."""
+    if text in ("True", "TRUE", "False", "FALSE"):
+        return text.lower()
+    return repr(float(text)) if convert.reads_as_number(text) else text
 
 
 def _expected(known: Revisited, said: Said) -> tuple[Floats, Floats]:
