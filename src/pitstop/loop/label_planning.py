@@ -110,7 +110,7 @@ def _numbers(table: pa.Table, name: str) -> Floats:
     column = convert.finite_numbers(table[name], name, nan_is_missing=True)
     if column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null().to_numpy(zero_copy_only=False)))[0]) + 1
-        msg = f"the column {name!r} of the plan has no value in row {row}; give the table as it was written, with labels"
+        msg = f"the column {name!r} of the plan has no value in row {row}; give the table as it was written"
         raise ColumnValueError(msg)
     return np.asarray(column.to_numpy(), dtype=np.float64)
 
