@@ -14,7 +14,15 @@ from typer.testing import CliRunner, Result
 import pitstop
 from pitstop.cli.main import app
 from pitstop.compliance.clocks import frozen_windows
-from pitstop.errors import PackError, PitstopError, ReleaseError, StatementError, StoreError, UnknownNameError
+from pitstop.errors import (
+    EvidenceError,
+    PackError,
+    PitstopError,
+    ReleaseError,
+    StatementError,
+    StoreError,
+    UnknownNameError,
+)
 from pitstop.loop.recalling import facts_of
 from pitstop.records.calendar import DAY
 from pitstop.releases import ReleaseTimeline
@@ -222,6 +230,18 @@ def test_an_unknown_model_and_a_missing_home_are_errors(home: Path, tmp_path: Pa
         invoke("evidence", "m", "--home", tmp_path / "none")
     with pytest.raises(StoreError, match="there is no Pitstop home"):
         invoke("journal", "verify", tmp_path / "none")
+
+
+def test_a_pack_that_cannot_be_put_anywhere_is_no_export(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for out in (tmp_path / "file" / "pack", tmp_path / "file"):
+        with pytest.raises(EvidenceError, match="cannot write an evidence pack into .*; name another folder"):
+            pitstop.write_evidence(home, "m", out, pdf=False)
+    with Home.open(home, read_only=True) as kept:
+        assert not kept.artifacts("export", "m")
+    pitstop.write_evidence(home, "m", tmp_path / "pack", pdf=False)
+    with Home.open(home, read_only=True) as kept:
+        assert len(kept.artifacts("export", "m")) == 1
 
 
 def test_an_intact_journal_is_said_to_be_tamper_evident(home: Path) -> None:

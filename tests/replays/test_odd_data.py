@@ -170,13 +170,13 @@ def test_a_model_without_a_trainer_is_only_watched(
 
 def test_a_score_alone_is_judged_like_a_score_with_its_class(workshop: Any, spec: ModelSpec, history: Maker) -> None:
     table, seen = watched(history(days=30)), []
-    for columns in ({"score": "score", "prediction": "said"}, {"score": "score"}):
+    for prediction in ("said", None):
         described = replace(
             spec,
             trainer=replace(spec.trainer, name="none", command=()),
-            columns=replace(spec.columns, **columns),
+            columns=replace(spec.columns, score="score", prediction=prediction),
         )
-        run = workshop.replay(table, described, f"judged-{len(columns)}")
+        run = workshop.replay(table, described, f"judged-{prediction}")
         alarms = [(alarm["monitor"], alarm["since"], alarm["size"]) for alarm in run.document["alarms"]]
         seen.append((alarms, run.document["segments"]))
     assert "error" in {monitor for monitor, *_ in seen[0][0]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,20 +85,33 @@ def write_evidence(
 
     `as_of`: what was known then (empty: now). `at`: the instant of the page of what served (empty: `as_of`). `packs`
     are names or paths. `pdf`: with PDF beside each page; None: where the extra `pdf` is installed. Raises
-    `EvidenceError` where `out` is not empty or the record does not fit what is kept.
+    `EvidenceError` where `out` is not empty or cannot be written, or the record does not fit what is kept.
     """
     folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    with _written_to(folder):
+        # Before anything is journalled: a pack that cannot be put anywhere is no export.
+        folder.mkdir(parents=True, exist_ok=True)
+        empty = not any(folder.iterdir())
+    if not empty:
         msg = f"{folder} is not an empty folder; name another one for the evidence pack"
         raise EvidenceError(msg)
     with Home.open(home, create=False) as kept:
         facts = facts_of(kept, model, as_of)
         with_pdf = pdf_available() if pdf is None else pdf
         export = _exported(kept, facts, asked_packs(facts, packs), at, with_pdf, observed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in export.files.items():
-        (folder / name).write_bytes(content)
+    with _written_to(folder):
+        for name, content in export.files.items():
+            (folder / name).write_bytes(content)
     return export
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"cannot write an evidence pack into {folder}: {error.strerror or error}; name another folder"
+        raise EvidenceError(msg) from error
 
 
 def _exported(
