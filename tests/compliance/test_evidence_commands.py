@@ -235,7 +235,7 @@ def test_an_unknown_model_and_a_missing_home_are_errors(home: Path, tmp_path: Pa
 def test_a_pack_that_cannot_be_put_anywhere_is_no_export(home: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     for out in (tmp_path / "file" / "pack", tmp_path / "file"):
-        with pytest.raises(EvidenceError, match="cannot write an evidence pack into .*; name another folder"):
+        with pytest.raises(EvidenceError, match=r"cannot write an evidence pack into .*; name another folder"):
             pitstop.write_evidence(home, "m", out, pdf=False)
     with Home.open(home, read_only=True) as kept:
         assert not kept.artifacts("export", "m")
