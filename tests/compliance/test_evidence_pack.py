@@ -126,6 +126,17 @@ def test_what_was_done_to_a_pack_is_named(pack: Files, change: Callable[[Files],
     assert any(words in fault for fault in check_pack(changed).faults)
 
 
+@pytest.mark.parametrize("content", ["\ud800", ["a list"], None])
+def test_a_pack_of_which_nothing_can_be_made_is_refused_as_one(pack: Files, content: object) -> None:
+    lines = pack[RECORDS].splitlines()
+    first = json.loads(lines[0])
+    first["content" if isinstance(content, str) else "entry"] = content
+    with pytest.raises(EvidenceError, match="this is no evidence pack"):
+        check_pack({**pack, RECORDS: b"\n".join([json.dumps(first).encode(), *lines[1:]])})
+    with pytest.raises(EvidenceError, match="this is no evidence pack"):
+        check_pack({**pack, SEAL: b"[" * 100_000})
+
+
 def test_another_home_cannot_vouch_for_the_same_pages(pack: Files, tmp_path: Path, good: Facts) -> None:
     with Home.open(tmp_path / "other") as kept, kept.transaction() as store:
         for item in good.artifacts:

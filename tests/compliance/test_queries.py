@@ -178,6 +178,8 @@ BREAKS: dict[str, list[tuple[Change, str, set[str] | None]]] = {
     ],
     "corrective_actions_are_closed": [(at(FAR), "fail", {"serious-1"})],
 }
+# 9 of 35 against 9 of 28: four fifths.
+EXACTLY = (9 / 35) / (9 / 28)
 LIMITS = {
     "journal_verifies": 0,
     "impact_ratios_are_at_least": 80,
@@ -273,6 +275,15 @@ def test_a_drill_that_a_person_tells_of_is_attested_and_a_real_one_observed(good
     told = added(artifact("attestation", "drill", 134, item="somebody-answers", by="B", text="in staging"))
     assert ask("a_rollback_was_drilled", told(good)).status == "pass"
     assert ask("a_rollback_was_drilled", both(no("release"), told)(good)).status == "attested"
+    passed = added(artifact("attestation", "drill", 134, item="somebody-answers", by="B", text="", until=134 * DAY))
+    assert ask("a_rollback_was_drilled", both(no("release"), passed)(good)).status == "stale"
+
+
+def test_a_ratio_that_is_the_limit_to_the_last_bit_is_met(good: Facts) -> None:
+    groups = [{"name": name, "impact_ratio": ratio, "small": False} for name, ratio in (("a", 1.0), ("b", EXACTLY))]
+    audited = changed("audit-1", tables=[{"name": "sex", "unknown": 0, "groups": groups}])(good)
+    assert EXACTLY * 100 < 80
+    assert [ask("impact_ratios_are_at_least", audited, limit).status for limit in (80, 81)] == ["pass", "fail"]
 
 
 def test_limits_are_the_greatest_that_is_allowed(good: Facts) -> None:

@@ -124,6 +124,18 @@ def test_the_clock_of_article_73_runs_from_when_one_became_aware(good: Facts, se
     assert serious_incidents(with_said(facts, late))[0].overdue(found.due)
 
 
+def test_no_clock_begins_or_ends_in_a_time_to_come(good: Facts) -> None:
+    facts, typed = replace(good, artifacts=()), {"recorded": "1970-05-15T06:00:00+00:00"}
+    now = facts.calendar.parse_instant(typed["recorded"])
+    with pytest.raises(StatementError, match="which is after now"):
+        declare(facts, severity="death", aware_at=now + 1_000_000, by="Ben", text="x", observed=typed)
+    said = declare(facts, severity="death", aware_at=now + 999_999, by="Ben", text="x", observed=typed)
+    for closes in (False, True):
+        words = {"by": "Ben", "text": "x", "closes": closes, "observed": typed}
+        with pytest.raises(StatementError, match="which is after now"):
+            report(with_said(facts, *said), said[0].id, reported_at=now + DAY, **words)  # type: ignore[arg-type]
+
+
 def test_a_calendar_of_rows_has_no_clock(good: Facts) -> None:
     by_rows = replace(good, calendar=Calendar(50, 10))
     with pytest.raises(StatementError, match="counts rows and not days"):

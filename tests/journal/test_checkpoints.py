@@ -72,7 +72,9 @@ def test_a_note_of_this_key_about_another_journal_is_refused() -> None:
         open_checkpoint(text + "\n" + mine.rpartition("\n\n")[2], VERIFIER)
 
 
-@pytest.mark.parametrize("note", ["", "no blank line", "a\n\nb\n", f"a\n\n\u2014 {ORIGIN} ???\n", "\n\n"])
+@pytest.mark.parametrize(
+    "note", ["", "no blank line", "a\n\nb\n", f"a\n\n\u2014 {ORIGIN} ???\n", f"a\n\n\u2014 {ORIGIN} é\n", "\n\n"]
+)
 def test_what_is_no_note_is_refused(note: str) -> None:
     with pytest.raises(JournalError):
         open_note(note, VERIFIER)
@@ -84,7 +86,7 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
         Checkpoint.from_text(text)
 
 
-@pytest.mark.parametrize("key", ["", "name", "name+00000000+AA==", VERIFIER.replace("+", "x+", 1)])
+@pytest.mark.parametrize("key", ["", "name", "name+00000000+AA==", f"{VERIFIER}é", VERIFIER.replace("+", "x+", 1)])
 def test_what_is_no_verifier_key_is_refused(key: str) -> None:
     with pytest.raises(JournalError, match="expected"):
         open_note(sign(CHECKPOINT, KEY), key)

@@ -118,6 +118,17 @@ def edit_checkpoint(folder: Path) -> None:
     path.write_text(path.read_text().replace("\n9\n", "\n8\n", 1))
 
 
+def claim_too_much(folder: Path) -> None:
+    """Give a checkpoint a size that no number holds, and a signature of letters that are none."""
+    path = folder / "checkpoints" / "000000000009.txt"
+    path.write_text(path.read_text().replace("\n9\n", f"\n{'9' * 5000}\n", 1)[:-2] + "é\n", encoding="utf-8")
+
+
+def nest(folder: Path) -> None:
+    path, content = lines(folder, 1)
+    put(path, [content[0], b"[" * 100_000, *content[2:]])
+
+
 def delete_checkpoint(folder: Path) -> None:
     (folder / "checkpoints" / "000000000009.txt").unlink()
 
@@ -151,6 +162,8 @@ def branch(folder: Path) -> None:
         (delete_checkpoint, "deleted", 0, 13),
         (swap_checkpoints, "deleted", 0, 13),
         (branch, "forked", 0, 8),
+        (claim_too_much, "signature", 0, 0),
+        (nest, "edited", 5, 8),
     ],
 )
 def test_harm_is_found_and_named(copy: Path, harm: Callable[[Path], None], kind: str, first: int, last: int) -> None:

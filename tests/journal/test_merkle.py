@@ -175,7 +175,8 @@ def test_inclusion_proof_is_the_naive_path_and_proves_only_its_own_leaf(
     proof = inclusion_proof(leaves, index)
     assert list(proof) == naive_path(index, leaves)
     assert verify_inclusion(leaves[index], index, size, proof, root)
-    other = node_hash(leaves[index], leaves[index])
+    # Of the root, as two equal leaves beside this one have the hash of this one twice.
+    other = node_hash(root, leaves[index])
     assert not verify_inclusion(other, index, size, proof, root)
     assert not verify_inclusion(leaves[index], index, size, (*proof, other), root)
     assert not verify_inclusion(leaves[index], size, size, proof, root)

@@ -175,6 +175,12 @@ def test_two_signed_roots_of_one_size_are_a_fork() -> None:
     assert found.signed_size == 5
 
 
+def test_a_number_far_beyond_the_end_is_a_gap_and_no_burden() -> None:
+    entries = log(3)
+    found = verify([entries[0], entry(10**15)], [head_of(entries, 3)])
+    assert ("deleted", 1, 10**15 - 1) in named(found)
+
+
 def test_leaves_have_to_be_as_many_as_entries() -> None:
     with pytest.raises(JournalError, match="2 entries but 1 leaf"):
         verify(log(2), [], leaves=[entry(0).leaf])
@@ -199,7 +205,17 @@ def test_an_entry_is_canonical_json() -> None:
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"at":1}', b"\xff", entry(0).to_bytes().replace(b"a", b"g")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"[]", b"{}", b'{"at":1}', b"\xff", b"[" * 100_000, entry(0).to_bytes().replace(b"a", b"g")),
+        *(
+            entry(0).to_bytes().replace(old, new)
+            for old, new in ((b'"alarm-0"', b'["x"]'), (b'"alarm-0"', b'"\\ud800"'), (b'["window-1"]', b'"window-1"'))
+        ),
+        entry(0).to_bytes().replace(b'"sequence":0', b'"sequence":0.0'),
+    ],
+)
 def test_what_is_no_entry_is_refused(data: bytes) -> None:
     with pytest.raises(JournalError):
         Entry.from_bytes(data)

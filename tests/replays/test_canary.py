@@ -145,6 +145,13 @@ def test_a_canary_that_does_harm_is_stopped(workshop: Any, canary: ModelSpec, hi
     assert stopped.at >= (began + 1) * DAY
 
 
+def test_harm_that_begins_late_still_ends_a_canary(workshop: Any, canary: ModelSpec, history: Maker) -> None:
+    """It saves so much in its first days that it is soon proven no worse: no licence for what comes after."""
+    section = CanarySection(share=0.5, windows=60, least_rows=40, margin=0.1)
+    workshop.run(history(days=60, rows=200, turns=(20, 46)), replace(canary, canary=section), "late-harm")
+    assert "proven to lose more than the champion" in entry(workshop, "late-harm", "retired").content["reason"]
+
+
 def test_a_canary_that_gives_no_answer_is_stopped_and_the_champion_serves_its_rows(
     workshop: Any, canary: ModelSpec, history: Maker, passed: Any
 ) -> None:

@@ -81,6 +81,9 @@ def test_a_file_of_another_library_is_refused(tmp_path: Path) -> None:
     _, content, _ = trained("lightgbm", "binary", tmp_path)
     with pytest.raises(TrainerRefusedError, match=r"expected model\.ubj"):
         Fitted.from_bytes(content, library("xgboost"))
+    for other in (b"a pickle, say", b""):
+        with pytest.raises(TrainerRefusedError, match=r"no archive of pitstop\.json and model\.ubj"):
+            Fitted.from_bytes(other, library("xgboost"))
 
 
 def test_a_trainer_whose_library_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from pitstop.errors import StatisticError
-from pitstop.retraining.comparison import _STAKES, Comparison, PairedTest, disagreement
+from pitstop.retraining.comparison import _STAKES, LEAST_BOUND, Comparison, PairedTest, disagreement
 
 Floats = NDArray[np.float64]
 
@@ -124,6 +124,27 @@ def test_a_bound_learned_with_the_first_batch_is_as_good_as_one_given_before() -
     learned = PairedTest(0.05, 1e-9, margin=0.5).updated(values[:0]).updated(values, 5.0)
     assert learned == given_first
     assert learned.interval[0] > 0.2
+
+
+def test_rows_that_cannot_differ_prove_nothing_and_hide_no_harm() -> None:
+    """A test begins where a difference is possible, and a bound below the margin counts as the margin."""
+    opened = PairedTest(0.05, LEAST_BOUND, margin=0.3)
+    equal = opened.updated(np.zeros(500), LEAST_BOUND)
+    assert (equal.verdict, equal.rows) == ("undecided", 0)
+    assert equal.updated(np.full(200, -10.0), 10.0).verdict == "worse"
+    near = opened.updated(np.array([0.01, -0.01, 0.0]), 0.01)
+    assert near.verdict == "undecided"
+    assert near.updated(np.full(200, -10.0), 10.0).verdict == "worse"
+    proof = Comparison.of(equal, at=1, champion="a", challenger="b")
+    assert (proof.mean_difference, proof.rows) == (0.0, 0)
+
+
+def test_harm_that_begins_after_a_verdict_is_still_seen() -> None:
+    random = np.random.default_rng(9)
+    test = PairedTest(0.05, 1.0, margin=0.05).updated(signs(random, 3000, 0.1, 0.0))
+    assert test.verdict == "better"
+    assert not test.worse_by_now
+    assert test.updated(-np.ones(1500)).worse_by_now
 
 
 def test_a_verdict_stays() -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pitstop.loop.models import Predictions
+from pitstop.loop.rowlog import RowLog
+from pitstop.loop.segmenting import bet_on_segments
+from pitstop.records.spec import ModelSpec
 from pitstop.retraining.comparison import PairedTest
+from pitstop.retraining.propensities import Ends
 from pitstop.retraining.segments import SegmentTests
 
 ALPHA = 0.1
@@ -77,3 +84,25 @@ def test_a_state_round_trip_continues_identically() -> None:
     assert after(again, [batch]) == after(found, [batch])
     assert again.to_json()["left_out"] == 3
     assert SegmentTests.opened(ALPHA, 0.05, ()).to_json()["standings"] == []
+
+
+def test_rows_on_which_models_agree_prove_little_of_a_segment() -> None:
+    """Where the decision hides labels, rows decided alike have no bound of their own: the bound of all rows stands in.
+
+    Half of the windows have no row of the segment that could differ, and the challenger is at the edge of the margin.
+    """
+    random, wrong = np.random.default_rng(7), 0
+    column = cast("RowLog", SimpleNamespace(told=lambda _column, rows: (["r0", "r1"], rows % 2)))
+    nobody = Predictions(np.zeros(0), np.zeros(0, dtype=object))
+    rows = np.arange(40)
+    for _ in range(60):
+        tests = SegmentTests.opened(ALPHA, 0.05, NAMES[:1])
+        for _ in range(40):
+            gap = np.where(rows % 2 == 1, signs(random, 40, 0.3, 0.0), 0.0)
+            if random.random() < 0.5:
+                gap = np.where(rows % 2 == 0, signs(random, 40, 0.3, -0.1), gap)
+            ends = Ends(gap, gap, np.where(gap == 0.0, 0.0, 1.0))
+            tests = bet_on_segments(cast("ModelSpec", None), column, tests, rows, nobody, nobody, ends)
+        wrong += tests.tests[0].verdict == "no worse"
+    # Clopper-Pearson's lower 99% limit of so many in 60 runs would lie above alpha.
+    assert wrong <= 12

@@ -60,6 +60,11 @@ def test_a_command_trainer_obeys(law: trainer_laws.Law, task: Task, tmp_path: Pa
     law(own_trainer(tmp_path), task)
 
 
+def test_a_program_on_the_command_line_may_be_longer_than_a_file_name(tmp_path: Path) -> None:
+    section = TrainerSection(command=(sys.executable, "-c", "pass;" * 200))
+    assert TRAINERS.get("command").argv(section, tmp_path) == section.command
+
+
 def test_an_answer_that_comes_too_late_between_two_looks_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

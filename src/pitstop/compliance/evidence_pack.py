@@ -104,9 +104,9 @@ def check_pack(files: Mapping[str, bytes], key: str = "") -> PackCheck:
         records = [json.loads(line) for line in files[RECORDS].splitlines()]
         model, as_of, listed = str(manifest["model"]), str(manifest["as_of"]), dict(manifest["files"])
         verifier, export, proofs = str(sealed["verifier"]), sealed["export"], dict(sealed["proofs"])
-        lines = [(_entry(item["entry"]), str(item["content"])) for item in (*records, export)]
+        lines = [(_entry(item["entry"]), str(item["content"]).encode()) for item in (*records, export)]
         promised = str(json.loads(export["content"])["manifest"])
-    except (KeyError, TypeError, ValueError, JournalError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, JournalError) as error:
         msg = f"this is no evidence pack, or it is damaged: {error!r}; expected {MANIFEST}, {SEAL} and {RECORDS}"
         raise EvidenceError(msg) from error
     faults = list(_changed_files(files, listed))
@@ -116,7 +116,7 @@ def check_pack(files: Mapping[str, bytes], key: str = "") -> PackCheck:
         faults.append(f"the pack is signed by {verifier.partition('+')[0]}, and not by the key that was given")
     sizes = set()
     for entry, content in lines:
-        if hashlib.sha256(content.encode()).hexdigest() != entry.digest:
+        if hashlib.sha256(content).hexdigest() != entry.digest:
             faults.append(f"the content of {entry.id} is not what entry {entry.sequence} recorded")
         try:
             proof = Proof.from_text(str(proofs.pop(entry.id, "")))

@@ -16,6 +16,8 @@ from pitstop.errors import StatementError
 from pitstop.records.identity import artifact_id
 
 Observed = Mapping[str, str]
+# Instants are microseconds; when something was typed is kept to the second.
+_SECOND = 1_000_000
 
 
 def attest(
@@ -115,7 +117,7 @@ def declare(
     """Return the declaration of a serious incident, which starts its clock, and the freeze of its evidence.
 
     The freeze names every window whose rows may not be deleted, the size and root of the journal, and what served.
-    Raises `StatementError` for an unknown severity, an instant to come, or a calendar without days.
+    Raises `StatementError` for an unknown severity, an instant after the one in `observed`, or a calendar without days.
     """
     _signed(by)
     if severity not in DAYS:
@@ -127,6 +129,7 @@ def declare(
     if not text.strip():
         msg = "a serious incident needs a description; say with --text what happened, and to whom"
         raise StatementError(msg)
+    _not_to_come(facts, aware_at, "became known", observed)
     content = {"severity": severity, "aware_at": aware_at, "by": by.strip(), "text": text.strip()}
     declared = _statement(facts, "serious-incident", content, (), observed)
     first = facts.calendar.window_at(aware_at) - FROZEN_BEFORE
@@ -154,7 +157,8 @@ def report(
 ) -> Artifact:
     """Return the statement that a serious incident was reported, or, with `closes`, that it was put right.
 
-    Raises `StatementError` where there is no such incident, or it was reported (closed) before.
+    Raises `StatementError` where there is no such incident, it was reported (closed) before, or it is said to have been
+    after the instant in `observed`.
     """
     _signed(by)
     known = {item.declared.id: item for item in serious_incidents(facts)}
@@ -168,6 +172,7 @@ def report(
     if not text.strip():
         msg = "say with --text what was " + ("done to put it right" if closes else "reported, and to whom")
         raise StatementError(msg)
+    _not_to_come(facts, reported_at, "was closed" if closes else "was reported", observed)
     kind = "incident-closing" if closes else "incident-report"
     content = {"incident": incident, "reported_at": reported_at, "by": by.strip(), "text": text.strip()}
     return _statement(facts, kind, content, (incident,), observed)
@@ -180,6 +185,14 @@ def _statement(
     number = len(facts.of(kind))
     name = artifact_id(kind, {**content, "at": facts.now, "number": number})
     return Artifact(name, kind, facts.now, caused_by, {**content, "observed": dict(observed or {})})
+
+
+def _not_to_come(facts: Facts, instant: int, what: str, observed: Observed | None) -> None:
+    """Refuse an instant later than the second in which it was typed: a clock would begin, or end, when it has not."""
+    typed = (observed or {}).get("recorded")
+    if typed and instant >= facts.calendar.parse_instant(typed) + _SECOND:
+        msg = f"it {what} at {facts.name(instant)}, which is after now, {typed}; give a time that has passed"
+        raise StatementError(msg)
 
 
 def _signed(by: str) -> None:

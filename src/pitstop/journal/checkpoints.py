@@ -14,7 +14,6 @@ is an extension that the format allows: it is signed, so that a checkpoint canno
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,7 +147,8 @@ def _parse_verifier(verifier: str) -> tuple[str, bytes, Ed25519PublicKey]:
 def _decode(text: str, fits: Callable[[bytes], bool]) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
+        # Bad base64, or letters that no base64 has.
         data = b""
     if not fits(data):
         msg = f"expected base64 of an Ed25519 key or signature, got {text[:80]!r}"

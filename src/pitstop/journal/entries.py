@@ -116,11 +116,19 @@ class Entry:
             fields: dict[str, Any] = json.loads(data)
             if not isinstance(fields, dict) or fields.keys() != _FIELDS:
                 raise ValueError  # noqa: TRY301 - one message for everything that is not an entry
+            texts = (*(fields[name] for name in ("digest", "id", "kind", "model")), *fields["caused_by"])
+            numbers = [fields["sequence"], *([] if fields["at"] is None else [fields["at"]])]
+            fits = isinstance(fields["caused_by"], list) and all(type(number) is int for number in numbers)
+            if not fits or not all(isinstance(text, str) for text in texts):
+                raise ValueError  # noqa: TRY301 - as above
             fields["caused_by"] = tuple(fields["caused_by"])
-            return Entry(**fields)
-        except (ValueError, TypeError) as error:
+            entry = Entry(**fields)
+            # Half of a character pair has no bytes.
+            entry.to_bytes()
+        except (ValueError, TypeError, RecursionError) as error:
             msg = f"expected a journal entry with {', '.join(sorted(_FIELDS))}, got {data[:80]!r}"
             raise JournalError(msg) from error
+        return entry
 
     @staticmethod
     def canonical(columns: tuple[int, str, int | None, str, str, str, str]) -> bytes:

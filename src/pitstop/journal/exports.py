@@ -11,6 +11,7 @@ entries since the last one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,9 @@ def signed_of(notes: Iterable[tuple[str, str]], pinned: str = "") -> tuple[list[
         try:
             signed.append(open_signed(note, pinned or verifier))
         except JournalError as error:
-            claimed = note.split("\n")[1:2]
-            size = int(claimed[0]) if claimed and claimed[0].isascii() and claimed[0].isdigit() else 0
+            # As much of it as a size may have: whoever changed the note chose what it says.
+            claimed = re.match(rf"[^\n]*\n([0-9]{{1,{_DIGITS}}})\n", note)
+            size = int(claimed[1]) if claimed else 0
             sentence = f"signature: the checkpoint of {size} entries is not to be believed: {error}"
             faults.append(Fault("signature", 0, max(size - 1, 0), sentence))
     return signed, faults
@@ -120,6 +122,6 @@ def verify_export(folder: Path, *, outside: Iterable[SignedCheckpoint] = (), pin
 def _sequence(line: bytes, place: int) -> int:
     try:
         number = json.loads(line)["sequence"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return place
     return number if type(number) is int and number >= 0 else place

@@ -116,9 +116,9 @@ class Check:
         ordered, intact = self._leaves, self.size
         faults = list(self._order)
         if not self._in_order:
-            missing = sorted(set(range(self._highest + 1)) - self._seen)
-            faults += [_fault("deleted", first, last, "missing") for first, last in _runs(missing)]
-            intact = min([*missing, *self._doubles, self._highest + 1])
+            missing = _gaps(sorted(self._seen))
+            faults += [_fault("deleted", first, last, "missing") for first, last in missing]
+            intact = min([*(first for first, _ in missing), *self._doubles, self._highest + 1])
             pairs = sorted(zip(self._sequences, self._leaves, strict=True), key=lambda pair: pair[0])
             ordered = [leaf for _, leaf in pairs]
         runs = _runs(sorted(set(self._edited)))
@@ -232,6 +232,11 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((number, number))
     return runs
+
+
+def _gaps(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run from 0 on that is not among numbers (ascending): however long it is."""
+    return [(last + 1, number - 1) for last, number in pairwise((-1, *numbers)) if number > last + 1]
 
 
 def _fault(kind: FaultKind, first: int, last: int, what: str) -> Fault:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pitstop.baseline.maturity import maturity_age
 from pitstop.errors import OverlapError, TrainingError
-from pitstop.loop.duels import LEAST_BOUND, Duel, row_losses
+from pitstop.loop.duels import Duel, row_losses
 from pitstop.loop.kept import Kept
 from pitstop.loop.models import Predictions
 from pitstop.loop.releasing import Releasing
@@ -24,7 +24,7 @@ from pitstop.loop.rowlog import RowLog
 from pitstop.loop.segmenting import bet_on_segments
 from pitstop.records.calendar import Calendar
 from pitstop.records.spec import ModelSpec
-from pitstop.retraining.comparison import PairedTest
+from pitstop.retraining.comparison import LEAST_BOUND, PairedTest
 from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.propensities import LEAST_CHANCE, Cohort, check_overlap, ends_of, learnt, test_on
 from pitstop.value.function import TICKS, largest_losses

@@ -184,6 +184,10 @@ class Contesting(Selective):
             gap = row_losses(self.spec, log, served, own.decided) - row_losses(self.spec, log, served, theirs.decided)
             test = test.updated(gap, difference_bound(self.spec, log, served, own, theirs))
             duel = replace(duel, test=test, windows=duel.windows + 1)
+        if test.worse_by_now:
+            # Also one that was no worse at first: only harm that began after that ends a canary that waits.
+            test = replace(test, verdict="worse")
+            duel = replace(duel, test=test)
         self._replace(duel)
         lasted = duel.windows >= section.windows and test.rows >= section.least_rows
         over = now - duel.opened >= SHADOW_PERIODS

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
-from pitstop.retraining.comparison import PairedTest, disagreement
+from pitstop.retraining.comparison import LEAST_BOUND, PairedTest, disagreement
 from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.segments import SegmentTests
 from pitstop.value.function import largest_losses, losses
 
 Ints = NDArray[np.int64]
-# Stands for "no difference is possible": a bound must be above zero.
-LEAST_BOUND = 1e-9
 # Rows of one day have effects in common, which a test that takes rows as they come cannot see: no verdict before all
 # days of a week have spoken. Waiting is free for the test's validity.
 LEAST_WINDOWS = 7

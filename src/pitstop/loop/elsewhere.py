@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from pitstop.errors import ReleaseError, TrainerOutputError, TrainingError
 from pitstop.loop.contesting import Change
-from pitstop.loop.duels import LEAST_BOUND, difference_bound, row_losses
+from pitstop.loop.duels import difference_bound, row_losses
 from pitstop.loop.kept import Kept
 from pitstop.loop.models import Predictions
 from pitstop.loop.orders import Order, OrderedUpkeep
 from pitstop.records.identity import artifact_id
-from pitstop.retraining.comparison import Comparison, PairedTest
+from pitstop.retraining.comparison import LEAST_BOUND, Comparison, PairedTest
 from pitstop.retraining.recipes import Options, options_of
 from pitstop.retraining.trainer import Challenger, CommandTrainer, Model
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pitstop.errors import TrainingError
-from pitstop.loop.duels import LEAST_BOUND, Duel, disagreement_on
+from pitstop.loop.duels import Duel, disagreement_on
 from pitstop.loop.envelope import ProposedChange
 from pitstop.loop.fitting import FURTHER, Fitting
 from pitstop.loop.gatekeeping import Gate, Held, keep_refusal, keep_withdrawal
@@ -18,7 +18,7 @@ from pitstop.loop.rowlog import RowLog
 from pitstop.loop.segmenting import open_segments, recent_loss
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release, ReleaseTimeline
-from pitstop.retraining.comparison import PairedTest
+from pitstop.retraining.comparison import LEAST_BOUND, PairedTest
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.sharing import share_of
 

@@ -9,6 +9,7 @@ from pitstop.loop.duels import difference_bound, row_losses
 from pitstop.loop.models import Predictions
 from pitstop.loop.rowlog import RowLog
 from pitstop.records.spec import ModelSpec
+from pitstop.retraining.comparison import LEAST_BOUND
 from pitstop.retraining.propensities import Ends
 from pitstop.retraining.segments import SegmentTests
 from pitstop.retraining.sharing import share_of
@@ -60,6 +61,7 @@ def bet_on_segments(
     if not tests.tests or not len(rows):
         return tests
     lost = [] if ends is not None else [row_losses(spec, log, rows, said.decided) for said in (one, two)]
+    whole = difference_bound(spec, log, rows, one, two) if ends is None else ends.scale
     told = {column: log.told(column, rows) for column in dict.fromkeys(item.column for item in tests.tests)}
     found = []
     for item in tests.tests:
@@ -69,13 +71,21 @@ def bet_on_segments(
             found.append(item)
             continue
         if ends is not None:
-            bound = max(float(ends.bounds[inside].max()), item.test.scale)
+            bound = _own_or_all(float(ends.bounds[inside].max()), whole, item.test.scale)
             found.append(item.updated(ends.low[inside], bound, ends.high[inside]))
             continue
         mine = (Predictions(said.scores[inside], said.decided[inside]) for said in (one, two))
-        bound = difference_bound(spec, log, rows[inside], *mine)
+        bound = _own_or_all(difference_bound(spec, log, rows[inside], *mine), whole, item.test.scale)
         found.append(item.updated(lost[0][inside] - lost[1][inside], bound))
     return SegmentTests(tests.alpha, tests.margin, tuple(found), tests.left_out)
+
+
+def _own_or_all(own: float, whole: float, before: float) -> float:
+    """Return the bound of a segment's rows; where they cannot differ and no earlier ones could, that of all rows.
+
+    It stands for the rows of the segment that are yet to come: those that cannot differ say nothing of how much.
+    """
+    return max(own if own > LEAST_BOUND or before > LEAST_BOUND else whole, before)
 
 
 def recent_loss(spec: ModelSpec, log: RowLog, since: int, as_of: int) -> float:

@@ -191,13 +191,17 @@ class Fitted:
 
     @classmethod
     def from_bytes(cls, content: bytes, library: Library) -> Fitted:
-        """Return the model of a file. Raises `TrainerRefusedError` for a file of another library."""
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if library.file not in archive.namelist():
-                msg = f"the model file holds {archive.namelist()[:5]}; expected {library.file}, of this trainer"
-                raise TrainerRefusedError(msg)
-            about = json.loads(archive.read(_ABOUT))
-            model = library.from_bytes(archive.read(library.file))
+        """Return the model of a file. Raises `TrainerRefusedError` for one of another library, or no archive."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                if library.file not in archive.namelist():
+                    msg = f"the model file holds {archive.namelist()[:5]}; expected {library.file}, of this trainer"
+                    raise TrainerRefusedError(msg)
+                about = json.loads(archive.read(_ABOUT))
+                model = library.from_bytes(archive.read(library.file))
+        except (zipfile.BadZipFile, KeyError) as error:
+            msg = f"the model file is no archive of {_ABOUT} and {library.file} ({error}), as this trainer writes them"
+            raise TrainerRefusedError(msg) from error
         encoding = Encoding.from_json(about["encoding"])
         return cls(encoding, about["task"], tuple(about["classes"]), about["positive"], model)
 

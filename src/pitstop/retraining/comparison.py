@@ -8,7 +8,9 @@ twin bets the other way. See Waudby-Smith & Ramdas (JRSS-B 2024) for betting, an
 `docs/decisions/0007-trainer-protocol.md` for the choice of lambda: a mixture over a grid, which was measured
 against the plug-in bettor and two others.
 
-With drift the statement concerns the running mean of D over the rows of the test, not the next row.
+With drift the statement concerns the running mean of D over the rows of the test, not the next row. Where the bound of
+|D| is learnt from the rows as they come (a regression's is), it concerns these rows and not those that may yet come:
+rows on which two predictions lie far apart, and that are rare, speak only once they are there.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ _PRIOR: Floats = np.exp(-0.5 * (np.log(_STAKES / 0.15) / 0.7) ** 2)
 _LOG_PRIOR: Floats = np.log(_PRIOR / _PRIOR.sum())
 # -log(1 - x) - x: log(1 + x y) >= x y - psi(x) y^2 for y >= -1 (Fan, Grama & Liu 2015).
 _PSI: Floats = -np.log1p(-_STAKES) - _STAKES
+# Stands for "no difference is possible": a bound must be above zero.
+LEAST_BOUND = 1e-9
 # Differences below this share of the scale are float noise between machines, not differences.
 _NOISE = 1e-9
 _ROWS_AT_ONCE = 4096
@@ -52,7 +56,9 @@ class PairedTest:
     `alpha` is the probability of calling a challenger better that is not (and, for the twin, worse that is not).
     `scale` bounds |D| of every row and is known before its label: the range of the loss, or where the models agree
     on how to act, less (for absolute errors, the largest distance of the two predictions). `margin` >= 0, in
-    currency a row, is how much worse is still accepted: with 0, the test proves better.
+    currency a row, is how much worse is still accepted: with 0, the test proves better. The test begins with the first
+    batch in which a difference is possible, and takes no bound for smaller than its margin: few rows that cannot differ
+    by more would otherwise be proof of everything.
     """
 
     alpha: float
@@ -96,6 +102,9 @@ class PairedTest:
         if len(values) != len(highest):
             msg = f"got {len(values)} lower and {len(highest)} upper ends; expected one of each for a row"
             raise StatisticError(msg)
+        if not self.rows and bound <= LEAST_BOUND:
+            return self
+        bound = max(bound, self.margin)
         test = replace(self, scale=bound, first_scale=self.first_scale if self.rows else bound)
         if not values.size:
             return test
@@ -119,6 +128,11 @@ class PairedTest:
     def log_evidence_worse(self) -> float:
         """Natural log of the wealth of the twin, that bets on "worse"."""
         return float(_mixture(np.array(self.wealth_worse)[None, :])[0])
+
+    @property
+    def worse_by_now(self) -> bool:
+        """Whether "worse" is proven, even where "better" was before; that is wrong with probability alpha at most."""
+        return self.verdict == "worse" or self.log_evidence_worse >= -math.log(self.alpha)
 
     @property
     def mean(self) -> float:
@@ -189,9 +203,10 @@ class Comparison:
     """The verdict on a challenger at an instant, as an artifact.
 
     `evidence` is the log wealth of "better", `mean_difference` with `low` and `high` the saving in currency a row,
-    over `rows` rows; `needed` about how many more rows a verdict takes (None: no end in sight). `segments` says how the
-    challenger compares in each segment (see `SegmentTests.to_json`), None where none was compared. `among` is how many
-    challengers were compared at once, and shared the error probability.
+    over `rows` rows (0 where no row could tell the models apart); `needed` about how many more rows a verdict takes
+    (None: no end in sight). `segments` says how the challenger compares in each segment (see `SegmentTests.to_json`),
+    None where none was compared. `among` is how many challengers were compared at once, and shared the error
+    probability.
     """
 
     id: str
@@ -230,7 +245,7 @@ class Comparison:
             challenger,
             test.verdict,
             test.log_evidence,
-            test.mean,
+            test.mean if test.rows else 0.0,
             low,
             high,
             test.rows,
@@ -255,7 +270,7 @@ class Comparison:
         return f"Undecided after {self.rows:,} rows: about {self.needed:,} more."
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as plain JSON types (NaN where there is no row)."""
+        """Return the comparison as plain JSON types."""
         return {
             "id": self.id,
             "at": self.at,

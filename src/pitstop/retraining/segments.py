@@ -17,12 +17,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pitstop.retraining.comparison import PairedTest
+from pitstop.retraining.comparison import LEAST_BOUND, PairedTest
 
 Floats = NDArray[np.float64]
 SegmentVerdict = Literal["no worse", "worse", "undecided"]
-# Stands for "no difference is possible": the bound of a difference must be above zero.
-_LEAST_BOUND = 1e-9
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,9 @@ class SegmentTest:
 
 def _verdict(test: PairedTest) -> SegmentVerdict:
     # Two models that never lost differently are not "better"; no worse they are.
-    enough = -math.log(test.alpha)
-    if test.verdict == "better" or test.log_evidence >= enough:
+    if test.verdict == "better" or test.log_evidence >= -math.log(test.alpha):
         return "no worse"
-    return "worse" if test.verdict == "worse" or test.log_evidence_worse >= enough else "undecided"
+    return "worse" if test.worse_by_now else "undecided"
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class SegmentTests:
     def opened(cls, alpha: float, margin: float, segments: Sequence[tuple[str, str]], left_out: int = 0) -> Self:
         """Return tests of `segments` (column, value) before their first row."""
         share = alpha / max(len(segments), 1)
-        tests = (SegmentTest(*segment, PairedTest(share, _LEAST_BOUND, margin)) for segment in segments)
+        tests = (SegmentTest(*segment, PairedTest(share, LEAST_BOUND, margin)) for segment in segments)
         return cls(alpha, margin, tuple(tests), left_out)
 
     @property

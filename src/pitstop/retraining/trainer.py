@@ -7,6 +7,7 @@ runs it. What is registered here only says how that program is started. Nothing 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -151,7 +152,8 @@ class CommandTrainer:
         # Not resolved: a virtual environment's interpreter is a link, and is one by the name that it was called by.
         folder = base.absolute()
         words = (START_FILE if part == START_WORD else part for part in section.command)
-        return tuple(str(folder / part) if (folder / part).is_file() else part for part in words)
+        # `os.path` says no to what is too long for a name, such as a program given with `-c`; `Path` raises.
+        return tuple(str(folder / part) if os.path.isfile(folder / part) else part for part in words)  # noqa: PTH113
 
     def why_no_start(self, section: TrainerSection, task: Task) -> str:
         """Return what is missing where the command does not ask for the earlier model's path."""

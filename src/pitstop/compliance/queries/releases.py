@@ -95,13 +95,17 @@ def _overrides(facts: Facts, _item: str, limit: int) -> Answer:
 
 
 def _drilled(facts: Facts, item: str, limit: int) -> Answer:
-    """Going back was done for real, or a person says that it was drilled, at most `limit` days ago."""
+    """Going back was done for real, or a person says that it was drilled, at most `limit` days ago.
+
+    What a person says counts until the day that was said with it, as every attestation does.
+    """
     real = [found for found in facts.of("release") if found.content["stage"] == "rolled_back"]
     if real and facts.days(real[-1].at) <= limit:
         sentence = f"version {real[-1].content['version']} was rolled back at {facts.name(real[-1].at)}"
         return Answer("pass", sentence, (real[-1].id,))
     said = [found for found in facts.of("attestation") if found.content["item"] == item]
-    if said and facts.days(said[-1].at) <= limit:
+    until = said[-1].content.get("until") if said else None
+    if said and facts.days(said[-1].at) <= limit and (until is None or facts.now <= int(until)):
         by = f"{said[-1].content['by']}, at {facts.name(said[-1].at)}"
         return Answer("attested", f"a drill, says {by}: {said[-1].content['text']}", (said[-1].id,))
     if real or said:
