@@ -34,6 +34,8 @@ def test_a_reader_that_goes_away_is_no_finding(tmp_path: Path, more: list[str]) 
         (["quarantine", "mend", "1", "--workspace", "FILE"], "FILE"),
         (["release", "wear", "v²", "--home", "FILE", "--reason", "a test"], "such as v3"),
         (["status", "--home", "http://localhost:port"], "nonnumeric port"),
+        (["journal", "verify", "FILE", "--key", "typed wrongly"], "expected a verifier key"),
+        (["evidence", "verify", ".", "--key", "typed wrongly"], "expected a verifier key"),
         (["up", "--port", "-1", "--workspace", "FILE"], "greater than or equal to 0"),
     ],
 )

@@ -118,7 +118,7 @@ def test_a_proof_is_checked_without_the_home(pitstop: Callable[..., Any], home: 
     path = tmp_path / "proof.json"
     path.write_text(json.dumps(proof))
     shutil.rmtree(home)
-    ran = pitstop("journal", "verify", path, "--key", proof["key"], "--json")
+    ran = pitstop("journal", "verify", path, "--key", f" {proof['key']}\n", "--json")
     assert ran.code == 0
     assert ran.document["entry"]["id"] == release
     path.write_text(json.dumps(proof | {"entry": proof["entry"].replace("release", "Release", 1)}))

@@ -96,7 +96,9 @@ def verify(
 ) -> None:
     """Check an evidence pack offline. Exit code 0: as it was sealed; 1: it was changed; 2: it cannot be read."""
     from pitstop.compliance.evidence_pack import check_pack  # noqa: PLC0415 - as above
+    from pitstop.journal.checkpoints import stated_key  # noqa: PLC0415 - as above
 
+    key = stated_key(key) if key else ""
     try:
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     except OSError as error:

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import typer
 
@@ -17,6 +17,9 @@ from pitstop.errors import IngestError, PitstopError
 
 if TYPE_CHECKING:
     from pitstop.integrations.feeding import Fed
+
+# Options of an address that say which server is meant.
+_WHERE = ("host", "port", "dbname", "service", "endpoint")
 
 
 def feed(
@@ -115,9 +118,14 @@ def _kind(kind: str) -> Literal["predictions", "labels"]:
 
 
 def _shown(source: str) -> str:
-    """Return an address without what is secret or changes nothing: user, password and options."""
+    """Return an address without what is secret or changes nothing: user, password and options but `_WHERE`."""
     parts = urlsplit(source)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.scheme else str(Path(source).absolute())
+    if not parts.scheme:
+        return str(Path(source).absolute())
+    # Another port is another server, where nothing was handed over yet.
+    place = parts.netloc.rpartition("@")[2].lower()
+    options = urlencode([item for item in parse_qsl(parts.query) if item[0].startswith(_WHERE)])
+    return f"{parts.scheme}://{place or None}{parts.path}" + (f"?{options}" if options else "")
 
 
 def _tell(found: Fed, *, as_json: bool) -> None:

@@ -55,6 +55,11 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the journal and what is kept against it. Exit code 0: intact; 1: it was changed; 2: it cannot be read."""
+    if key:
+        from pitstop.journal.checkpoints import stated_key  # noqa: PLC0415 - as below
+
+        # A key that was typed wrongly is no change of the journal.
+        key = stated_key(key)
     if is_address(place):
         if against is not None:
             msg = "a service has no copy of yours; export its journal, and verify that --against your copy"

@@ -82,6 +82,17 @@ def verifier_key(origin: str, key: Ed25519PublicKey) -> str:
     return f"{origin}+{_key_id(origin, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
 
 
+def stated_key(text: str) -> str:
+    """Return a verifier key as somebody typed it, without blanks around it. Raises `JournalError` where it is none."""
+    key = text.strip()
+    try:
+        _parse_verifier(key)
+    except JournalError as error:
+        msg = f"got the key {key[:80]!r}; expected a verifier key as `pitstop journal verify` prints it, name+id+key"
+        raise JournalError(msg) from error
+    return key
+
+
 def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey, after: str = "") -> str:
     """Return the checkpoint as a signed note, which follows the note `after` ("": it is the first)."""
     text = checkpoint.text + (f"{_PREVIOUS}{note_digest(after)}\n" if after else "")
