@@ -126,6 +126,7 @@ async def test_other_hosts_and_other_sites_are_refused(workspace: Workspace) -> 
         for headers in (
             {"origin": "http://evil.example"},
             {"origin": "null"},
+            {"origin": "http://[no-address"},
             {"origin": "http://127.0.0.1:1"},
             {"sec-fetch-site": "cross-site"},
             {"sec-fetch-site": "same-site"},
@@ -133,6 +134,20 @@ async def test_other_hosts_and_other_sites_are_refused(workspace: Workspace) -> 
             assert (await http.post("/approve", headers=headers)).status_code == 403, headers
         ours = await http.post("/approve", headers={"origin": HERE, "sec-fetch-site": "same-origin"})
         assert ours.json() == {"who": LOCAL.name, "length": 0}
+
+
+@pytest.mark.anyio
+async def test_an_address_of_version_six_is_answered(workspace: Workspace) -> None:
+    for settings in (
+        Settings(host="fd00::5", login=True),
+        Settings(host="::", login=True, public_url="https://[fd00::5]:8765"),
+    ):
+        app = create_app(workspace, settings, authenticator=Nobody({}))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as http:
+            assert (await http.get("/healthz", headers={"host": "[fd00::5]:8765"})).status_code == 200
+            assert (await http.get("/healthz", headers={"host": "[fd00::6]:8765"})).status_code == 421
+    with pytest.raises(AccessError, match="public address"):
+        Settings(login=True, public_url="http://[no-address")
 
 
 @pytest.mark.anyio

@@ -21,6 +21,7 @@ from pitstop.service.auth.people import SESSION_MICROSECONDS, People
 from pitstop.service.auth.separation import authors_of
 from pitstop.service.auth.throttle import FREE, Throttle
 from pitstop.service.fleet import Fleet
+from pitstop.service.jobs.board import Board
 from pitstop.service.workspace import Workspace
 from pitstop.store.home import Home
 
@@ -80,6 +81,18 @@ def test_a_change_of_password_roles_or_activity_ends_every_session(opened: Opene
     assert people.begin("root", PASSWORD, NOON) is not None
     with pytest.raises(UnknownNameError):
         people.set_password("nobody", PASSWORD)
+
+
+def test_roles_from_elsewhere_change_where_there_is_no_admin(opened: Opened) -> None:
+    """An identity provider may make nobody an admin: then there is no last one to keep."""
+    opened.people.begin_trusted("ann", "subject", ["viewer"], NOON)
+    session = opened.people.begin_trusted("ann", "subject", ["operator"], NOON)
+    found = opened.people.actor(session, NOON)
+    assert found is not None
+    assert found.roles == {"operator"}
+    opened.people.set_roles("ann", ["admin"])
+    with pytest.raises(AccessError, match="the last admin"):
+        opened.people.begin_trusted("ann", "subject", ["viewer"], NOON)
 
 
 def test_the_first_user_is_made_once_with_the_last_token_that_was_printed(workspace_folder: Path) -> None:
@@ -208,6 +221,25 @@ async def test_an_author_does_not_let_their_own_model_through(opened: Opened) ->
             1: frozenset(),
             2: frozenset({"ann"}),
         }
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["orders", "pages"])
+async def test_a_key_of_an_author_lets_their_model_through_no_more_than_they_do(opened: Opened, place: str) -> None:
+    made: dict[str, int] = {}
+    for name in ("ann", "bob"):
+        maker = Actor(name, frozenset({"approver"}), None, "session")
+        _, text = opened.keys.make("ci", ["approver"], None, 1, by=maker, at=NOON)
+        async with opened.client(authorization=f"Bearer {text}") as http:
+            if place == "orders":
+                asked = {"action": "release", "reason": "a test", "version": 2}
+                answer = await http.post("/v1/models/loans/orders", json=asked)
+            else:
+                answer = await http.post("/models/loans/orders/release", data={"version": "2", "reason": "a test"})
+            made[name] = answer.status_code
+    assert made == ({"ann": 403, "bob": 202} if place == "orders" else {"ann": 409, "bob": 303})
+    (job,) = Board(opened.workspace.fleet).jobs()
+    assert job.arguments["by"] == "bob"
 
 
 def test_admin_is_no_key_for_everything(opened: Opened) -> None:

@@ -87,6 +87,20 @@ def go_on(opened: Opened, loans: Path, as_of: str) -> None:
     run(model.home, spec=model.spec, source=str(loans / "loans.csv"), base=loans, as_of=as_of)
 
 
+@pytest.mark.parametrize(
+    "target", ["opsgenie://APIKEY", "signl4://SECRET", "pagerduty://integration@APIKEY", "pover://user@TOKEN"]
+)
+@pytest.mark.parametrize("place", ["folder"])
+def test_a_key_in_an_address_is_shown_to_nobody(opened: Opened, target: str) -> None:
+    channels = Channels(opened.workspace.fleet)
+    channels.add("phone", "apprise", target, None, "", by="root", at=NOON)
+    channels.add("hook", "webhook", "https://hooks.example.com/SECRET", None, "", by="root", at=NOON)
+    assert [channel.shown for channel in channels.all()] == [
+        "https://hooks.example.com/…",
+        f"{target.partition(':')[0]}://…",
+    ]
+
+
 def test_each_change_of_an_incident_is_told_once_and_the_rest_with_the_digest(
     opened: Opened, loans: Path, receiver: Receiver
 ) -> None:

@@ -38,9 +38,7 @@ class Settings:
                 "make the first user with the token that is then printed"
             )
             raise AccessError(msg)
-        if self.public_url and (
-            urlsplit(self.public_url).scheme not in {"http", "https"} or not urlsplit(self.public_url).hostname
-        ):
+        if self.public_url and not _is_address(self.public_url):
             msg = f"got the public address {self.public_url!r}; expected one such as https://pitstop.example.com"
             raise AccessError(msg)
 
@@ -49,7 +47,8 @@ class Settings:
         """The host names that are answered; any other is refused (DNS rebinding)."""
         own = () if self.host in {"0.0.0.0", "::"} else (self.host,)  # noqa: S104 - compared, not bound
         public = urlsplit(self.public_url).hostname
-        return frozenset(name.lower() for name in (*_LOOPBACK_NAMES, *own, *((public,) if public else ())))
+        named = (f"[{name}]" if ":" in name else name for name in (*own, *((public,) if public else ())))
+        return frozenset(name.lower() for name in (*_LOOPBACK_NAMES, *named))
 
     @property
     def secure(self) -> bool:
@@ -67,6 +66,14 @@ class Work:
     private_hosts: tuple[str, ...] = ()
     spool: str = ""
     public_url: str = ""
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _is_loopback(host: str) -> bool:

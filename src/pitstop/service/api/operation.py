@@ -80,7 +80,7 @@ class Call:
     @property
     def person(self) -> str:
         """Who is behind it: the maker of a key, or the user."""
-        return self.actor.name.partition("/")[0]
+        return self.actor.person
 
 
 @dataclass(frozen=True)

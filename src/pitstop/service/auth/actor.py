@@ -24,6 +24,11 @@ class Actor:
     models: frozenset[str] | None = None
     via: str = "local"
 
+    @property
+    def person(self) -> str:
+        """Who is behind it: the maker of a key, or the user."""
+        return self.name.partition("/")[0]
+
     def may(self, roles: frozenset[str]) -> bool:
         """Return whether one of `roles` is theirs; an admin has every role. No role at all is nobody's."""
         return bool(self.roles & roles) or ("admin" in self.roles and bool(roles))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -173,7 +173,7 @@ def _other_site(headers: Headers, host: str) -> str:
     """Return the site that made a browser send this; empty where it was ours, or no browser."""
     origin = headers.get("origin")
     if origin is not None:
-        return "" if urlsplit(origin).netloc.lower() == host else origin
+        return "" if origin.lower().partition("://")[2] == host else origin
     site = headers.get("sec-fetch-site", "none")
     return "" if site in {"none", "same-origin"} else site
 

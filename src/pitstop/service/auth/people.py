@@ -144,15 +144,21 @@ class People:
 
     def _change(self, name: str, **values: Any) -> None:
         with self.fleet.write() as connection:
+            had = _has_admin(connection)
             changed = _USERS.update().where(_USERS.c.name == name).values(epoch=_USERS.c.epoch + 1, **values)
             if connection.execute(changed).rowcount != 1:
                 msg = f"there is no user {name!r}"
                 raise UnknownNameError(msg)
-            rows = connection.execute(sa.select(_USERS.c.roles).where(_USERS.c.active.is_(True)))
-            if not any("admin" in json.loads(row.roles) for row in rows):
+            # There is none to lose where all users came from an identity provider that made none of them an admin.
+            if had and not _has_admin(connection):
                 msg = f"{name} is the last admin; make another one first"
                 raise AccessError(msg)
             connection.execute(_SESSIONS.delete().where(_SESSIONS.c.user == name))
+
+
+def _has_admin(connection: sa.Connection) -> bool:
+    rows = connection.execute(sa.select(_USERS.c.roles).where(_USERS.c.active.is_(True)))
+    return any("admin" in json.loads(row.roles) for row in rows)
 
 
 def _insert(

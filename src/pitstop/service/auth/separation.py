@@ -22,7 +22,7 @@ MAY_ORDER: Mapping[str, frozenset[str]] = MappingProxyType(
 def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
     """Return who ordered the retrain that a challenger came from, and who brought it where it was trained elsewhere.
 
-    Empty where the policy decided by itself.
+    Empty where the policy decided by itself. Of a key it is who made it.
     """
     known = {item.id: item for item in home.artifacts(model=model)}
     found, front = set(), [challenger]
@@ -36,9 +36,9 @@ def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
         seen.add(name)
         item = known[name]
         if item.kind == "order" and item.content["action"] == "retrain":
-            found.add(str(item.content["by"]))
+            found.add(_person(str(item.content["by"])))
         if item.kind == "delivery":
-            found.add(str(item.content["by"]))
+            found.add(_person(str(item.content["by"])))
         if item.kind in {"challenger", "order"} or item.content.get("model") == challenger:
             front.extend(item.caused_by)
     return frozenset(found)
@@ -46,13 +46,19 @@ def authors_of(home: Home, model: str, challenger: str) -> frozenset[str]:
 
 def require_not_author(home: Home, model: str, challenger: str, person: str) -> None:
     """Raise `AccessError` where `person` ordered the retrain that `challenger` came from."""
-    if person in authors_of(home, model, challenger):
+    if _person(person) in authors_of(home, model, challenger):
         msg = f"{person} ordered this model and may not let it through: the approver is not the author; ask another one"
         raise AccessError(msg)
 
 
 def require_may_release(home: Home, model: str, version: int | None, person: str) -> None:
-    """Raise `AccessError` where `person` ordered the version in shadow that is to be released (None: any of them)."""
-    for item in home.artifacts("release", model):
-        if item.content["stage"] == "shadow" and version in {None, item.content["version"]}:
-            require_not_author(home, model, item.content["model"], person)
+    """Raise `AccessError` where `person` ordered the version that is to be released (None: any that waits)."""
+    newest = {item.content["version"]: item.content for item in home.artifacts("release", model)}
+    for number, content in newest.items():
+        if number == version or (version is None and content["stage"] in {"shadow", "canary"}):
+            require_not_author(home, model, content["model"], person)
+
+
+def _person(name: str) -> str:
+    """Return who is behind a name: one of a key is PERSON/KEY (see `Actor`)."""
+    return name.partition("/")[0]

@@ -45,7 +45,11 @@ class Channel:
     @property
     def shown(self) -> str:
         """The target as it may be shown: without what would let somebody else send there."""
-        return f"{urlsplit(self.target).scheme}://{urlsplit(self.target).hostname or '…'}/…"
+        parts = urlsplit(self.target)
+        if self.kind == "apprise":
+            # Where a webhook has its host, many of these have a key.
+            return f"{parts.scheme}://…"
+        return f"{parts.scheme}://{parts.hostname or '…'}/…"
 
     def wants(self, model: str, owner: str) -> bool:
         """Return whether messages about a model of that owner go here."""

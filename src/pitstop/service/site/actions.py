@@ -27,7 +27,7 @@ from pitstop.loop.orders import Action, Order
 from pitstop.loop.recalling import checked, facts_of
 from pitstop.service.auth.actor import ROLES
 from pitstop.service.auth.rules import requires
-from pitstop.service.auth.separation import MAY_ORDER, require_not_author
+from pitstop.service.auth.separation import MAY_ORDER, require_may_release, require_not_author
 from pitstop.service.site import summaries
 from pitstop.service.site.gather.handled import SAID, handled
 from pitstop.service.site.refreshing import refresh
@@ -66,7 +66,7 @@ def refused(request: Request, error: PitstopError, back: str) -> Response:
 
 def _assign(site: Site, request: Request) -> Response:
     """Record who looks after an incident."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     to = by if form.get("mine") else words(form, "to")
     return _say(
         site,
@@ -77,7 +77,7 @@ def _assign(site: Site, request: Request) -> Response:
 
 def _snooze(site: Site, request: Request) -> Response:
     """Record that an incident can wait until it gets worse."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     return _say(
         site,
         request,
@@ -87,7 +87,7 @@ def _snooze(site: Site, request: Request) -> Response:
 
 def _comment(site: Site, request: Request) -> Response:
     """Record what somebody wrote."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     return _say(
         site,
         request,
@@ -97,7 +97,7 @@ def _comment(site: Site, request: Request) -> Response:
 
 def _close(site: Site, request: Request) -> Response:
     """Record what became of an incident."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     return _say(
         site,
         request,
@@ -164,12 +164,10 @@ def _order(site: Site, request: Request, action: Action) -> Response:
     number = int(version) if version.isascii() and version.isdigit() else None
     try:
         # Refuses here, at once, what the job would refuse: an order without a reason, or an author's own model.
-        order = Order(action, by.name, words(form, "reason"), number, words(form, "recipe"))
+        order = Order(action, by.person, words(form, "reason"), number, words(form, "recipe"))
         if action == "release" and by.via != "local":
             with Home.open(site.registered(model).home, read_only=True) as home:
-                for item in home.artifacts("release", model):
-                    if item.content["stage"] == "shadow" and number in {None, item.content["version"]}:
-                        require_not_author(home, model, item.content["model"], by.name)
+                require_may_release(home, model, number, by.person)
         arguments = {
             "action": order.action,
             "by": order.by,
@@ -201,7 +199,7 @@ def job_state(site: Site, request: Request) -> Response:
 
 def _approve(site: Site, request: Request) -> Response:
     """Record that an approver allows the release that waits."""
-    text, by = words(form_of(request), "reason"), actor(request).name
+    text, by = words(form_of(request), "reason"), actor(request).person
     return _let_through(
         site, request, lambda facts: statements.approve(facts, by=by, text=text, observed=observed(request))
     )
@@ -215,7 +213,7 @@ def _let_through(site: Site, request: Request, say: Callable[[Facts], Artifact])
         said = say(facts)
         if who.via != "local":
             with Home.open(site.registered(model).home, read_only=True) as home:
-                require_not_author(home, model, str(said.content["challenger"]), who.name)
+                require_not_author(home, model, str(said.content["challenger"]), who.person)
         return said
 
     return _state(site, request, "releases", checked_first)
@@ -223,7 +221,7 @@ def _let_through(site: Site, request: Request, say: Callable[[Facts], Artifact])
 
 def _override(site: Site, request: Request) -> Response:
     """Record that the release that waits may pass although an item is open."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     item, text = words(form, "item"), words(form, "reason")
     return _let_through(
         site, request, lambda facts: statements.override(facts, item, by=by, text=text, observed=observed(request))
@@ -232,7 +230,7 @@ def _override(site: Site, request: Request) -> Response:
 
 def _attest(site: Site, request: Request) -> Response:
     """Record that a person says what no query can see."""
-    form, by = form_of(request), actor(request).name
+    form, by = form_of(request), actor(request).person
     item, text = words(form, "item"), words(form, "text")
 
     def say(facts: Facts) -> Artifact:
