@@ -25,10 +25,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pitstop.errors import PitstopError, SpecError, StoreError
+from pitstop.errors import PitstopError, SpecError, StoreError, StoreUnavailableError
 from pitstop.integrations.serving import run
 from pitstop.loop.erasure import erase
 from pitstop.records.spec import load_spec, parse_spec
+from pitstop.replays import elsewhere
 from pitstop.service.api.operation import Service
 from pitstop.service.app import create_app
 from pitstop.service.auth.credentials import Credentials, now
@@ -393,6 +394,57 @@ def test_the_order_is_recorded_once_and_only_one_training_waits(
     monkeypatch.setenv("PITSTOP_ELSEWHERE_SECRET", "whsec_short")
     with pytest.raises(SpecError, match="PITSTOP_ELSEWHERE_SECRET"):
         ask(opened.workspace, model, "order-3", ORDER)
+
+
+def test_an_order_that_fails_leaves_no_copies_of_rows(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    Dispatch(opened.workspace, Shelf(opened.workspace), lambda: NOON + 3 * HOUR).look()  # type: ignore[arg-type]
+    assert work(opened)["error"] == "Late"
+    known, put = Trainings(opened.workspace), Trainings.put
+
+    def full(self: Trainings, folder: str, name: str, content: bytes) -> Path:
+        if name == "held_out.arrow":
+            msg = "the disk is full"
+            raise StoreError(msg)
+        return put(self, folder, name, content)
+
+    monkeypatch.setattr(Trainings, "put", full)
+    with pytest.raises(StoreError, match="full"):
+        ask(opened.workspace, opened.workspace.model("loans"), "order-2", {**ORDER, "reason": "another"})
+    assert not known.folder("order-2").exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("PITSTOP_ELSEWHERE_SECRET", SECRET)
+    ask(opened.workspace, opened.workspace.model("loans"), "order-2", {**ORDER, "reason": "another"})
+    assert {path.name for path in known.folder("order-2").iterdir()} == {"training.arrow", "held_out.arrow"}
+
+
+@pytest.mark.anyio
+async def test_a_store_that_is_away_for_a_moment_ends_no_training(
+    opened: Opened, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await outside.bring("model", model_of(2.0))
+
+    def away(*_: object, **__: object) -> None:
+        msg = "the bucket does not answer"
+        raise StoreUnavailableError(msg)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(elsewhere, "take", away)
+        with pytest.raises(StoreUnavailableError):
+            work(opened)
+    assert kept(opened, "failure") == []
+    assert work(opened)["champion"] == "v1"
+
+
+def test_a_home_that_cannot_be_read_holds_up_no_other_training(opened: Opened) -> None:
+    shelf: Any = Shelf(opened.workspace)
+    known = Trainings(opened.workspace)
+    (asked,) = known.all(open_only=True)
+    known.add("a-training", "others", "order-0", dict(asked.facts), NOON - 1, asked.deadline)
+    opened.workspace.model("others").home.mkdir(parents=True)
+    (opened.workspace.model("others").home / "catalog.sqlite").write_bytes(b"no database" * 100)
+    shelf.cancel("order-1", "bob")
+    Dispatch(opened.workspace, shelf, lambda: opened.now).look()
+    assert {item.id: item.state for item in known.all()} == {"a-training": "asked", asked.id: "cancelled"}
 
 
 @pytest.mark.anyio

@@ -19,9 +19,10 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.errors import AccessError
+from pitstop.errors import AccessError, StoreError
 from pitstop.integrations.serving import run
 from pitstop.service.fleet import FLEET
+from pitstop.service.looking import Looking
 from pitstop.service.notify.addresses import is_public, pinned
 from pitstop.service.notify.channels import Channels
 from pitstop.service.notify.courier import DIGEST_MICROSECONDS, TRIES, Courier, notice
@@ -173,6 +174,57 @@ def test_a_message_that_is_never_taken_is_given_up_on_record(opened: Opened, loa
     assert row.said.startswith("answered 503")
     pauses = [later - earlier for earlier, later in pairwise(waits)]
     assert pauses == sorted(pauses)
+
+
+@pytest.mark.parametrize("place", ["folder"])
+def test_a_home_that_cannot_be_read_keeps_nobody_from_being_told_of_others(
+    opened: Opened, loans: Path, receiver: Receiver
+) -> None:
+    workspace = opened.workspace
+    Channels(workspace.fleet).add("hook", "webhook", receiver.address, None, "", by="root", at=NOON)
+    notice(workspace, "loans", NOON)
+    go_on(opened, loans, "2024-06-20")
+    spec = (loans / "pitstop.toml").read_text(encoding="utf-8").replace('"loans"', '"damaged"')
+    damaged = workspace.register(spec, at=NOON).home
+    damaged.mkdir(parents=True)
+    (damaged / "catalog.sqlite").write_bytes(b"no database" * 100)
+    Courier(workspace, lambda: NOON, allowed=LOCAL).look()
+    assert [json.loads(body)["type"] for _, _, body in receiver.seen] == ["incident.opened"]
+
+
+@pytest.mark.parametrize("place", ["folder"])
+def test_what_another_courier_has_taken_over_is_not_sent_again(opened: Opened, loans: Path, receiver: Receiver) -> None:
+    workspace, now = opened.workspace, [NOON]
+    for name in ("one", "two"):
+        Channels(workspace.fleet).add(name, "webhook", receiver.address, None, "", by="root", at=NOON)
+    notice(workspace, "loans", NOON)
+    go_on(opened, loans, "2024-06-20")
+    notice(workspace, "loans", NOON)
+    other = Courier(workspace, lambda: now[0], allowed=LOCAL)
+
+    class Slow(Courier):
+        def _end(self, rows: list[Any], said: str, *, final: bool = False) -> None:
+            super()._end(rows, said, final=final)
+            now[0] += 61_000_000
+            other.step()
+
+    Slow(workspace, lambda: now[0], allowed=LOCAL).step()
+    assert len(receiver.seen) == 2
+    assert all(row.state == "sent" for row in rows(opened) if row.kind == "incident.opened")
+
+
+def test_a_look_that_goes_wrong_is_not_the_last_one() -> None:
+    looks, seen = iter([ValueError("odd"), StoreError("away"), None]), threading.Event()
+
+    class Often(Looking):
+        def look(self) -> None:
+            found = next(looks)
+            if found is not None:
+                raise found
+            seen.set()
+
+    with Often("often", 0.01):
+        assert seen.wait(10)
 
 
 def test_the_signature_is_that_of_standard_webhooks(receiver: Receiver) -> None:

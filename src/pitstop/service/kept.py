@@ -52,12 +52,23 @@ class KeptProcess:
                     process.stdin.close()
                 assert process.stdout is not None  # noqa: S101 - asked for above
                 for line in process.stdout:
-                    self.problem = str(json.loads(line)["problem"])
+                    self.problem = _heard(line, self.problem)
                 process.wait()
             if not self._stop.is_set():
                 said = f" ({self.problem})" if self.problem else ""
                 self.problem = f"the process that {self._does} ended with {process.returncode}{said}; it is begun anew"
                 self._stop.wait(AGAIN_SECONDS)
+
+
+def _heard(line: bytes, before: str) -> str:
+    """Return the problem that a line tells of; the one `before` where it is something else, such as a library's words.
+
+    A line is cut off where its process was killed.
+    """
+    try:
+        return str(json.loads(line)["problem"])
+    except (ValueError, KeyError, TypeError):
+        return before
 
 
 def tell(problem: Callable[[], str]) -> None:

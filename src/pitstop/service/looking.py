@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from pitstop.errors import PitstopError
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,11 +31,11 @@ class Looking(ABC):
 
     @abstractmethod
     def look(self) -> None:
-        """Do what there is to do. A `PitstopError` (a full disk, say) is logged, and the next look tries again."""
+        """Do what there is to do. An error (a full disk, say) is logged, and the next look tries again."""
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
             try:
                 self.look()
-            except PitstopError:
+            except Exception:  # noqa: BLE001 - a thread that ended without a word would look no more
                 _LOG.exception("%s: a look failed", self._thread.name)

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.service.conftest import PLACES
@@ -138,6 +139,29 @@ def test_a_try_is_stopped_refused_or_tried_again(workspace: Workspace) -> None:
     with Home.open(workspace.home("loans")):
         busy = attempt(workspace.path, asked, PATIENT, lambda *_: False)
     assert (busy["end"], busy["outcome"]["error"]) == ("again", "StoreBusyError")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder"])
+def test_a_job_whose_process_cannot_be_begun_is_tried_again_and_ends(workspace: Workspace) -> None:
+    ended: list[Job] = []
+
+    def around(job: Job, number: int, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        del job, do
+        msg = f"try {number}: no memory for another process"
+        raise OSError(msg)
+
+    jobs = Jobs(workspace, then=ended.append, first_pause=0.01, polling=0.05, tries=2, around=around)
+    jobs.start()
+    try:
+        jobs.submit("tick", "loans", {"now": LATE}, by="ann", name="unlucky")
+        until = time.monotonic() + 60
+        while not ended and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        jobs.close()
+    assert [(job.state, job.tries) for job in ended] == [("failed", 2)]
+    assert ended[0].outcome == {"error": "OSError", "message": "try 2: no memory for another process"}
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pitstop.errors import SpecError, StoreError
+from pitstop.errors import PitstopError, SpecError, StoreError
 from pitstop.loop.elsewhere import Training
 from pitstop.loop.kept import Kept
 from pitstop.loop.orders import Order
@@ -20,7 +20,7 @@ from pitstop.replays import elsewhere
 from pitstop.retraining.trainer import Challenger, TrainingRequest
 from pitstop.service.elsewhere.trainings import Trainings
 from pitstop.service.workspace import Registered, Workspace
-from pitstop.store.home import Home
+from pitstop.store.home import ArtifactRecord, Home
 
 _HOUR = 3_600 * 1_000_000
 _LEAST_SECRET = 24
@@ -47,12 +47,9 @@ def ask(workspace: Workspace, model: Registered, job: str, arguments: Mapping[st
     """Record the order and what is asked, once; the request itself is sent by `sending.Dispatch`."""
     trainings = Trainings(workspace)
     secret_of(model.spec)
-    with Home.open(model.home, read_only=True) as kept:
-        given = [item for item in kept.artifacts("order", model.name) if item.content["observed"].get("job") == job]
-        asked = [item for item in kept.artifacts("training", model.name) if given and given[0].id in item.caused_by]
-    if asked:
-        # Recorded by a try that died before it could write down what is to be sent.
-        known = asked[0]
+    known = _recorded(model, job)
+    if known is not None:
+        # By a try that died before it could write down what is to be sent.
         return _written(trainings, model, job, arguments, Kept("training", known.id, known.at, (), known.content))
     waiting = trainings.all(model.name, open_only=True)
     if waiting:
@@ -71,8 +68,22 @@ def ask(workspace: Workspace, model: Registered, job: str, arguments: Mapping[st
         trainings.put(job, "training.arrow", _arrow(found.rows))
         trainings.put(job, "held_out.arrow", _arrow(found.held_out))
 
-    found = elsewhere.ask(model.home, order, spec=model.spec, base=model.base, hand_over=hand_over)
+    try:
+        found = elsewhere.ask(model.home, order, spec=model.spec, base=model.base, hand_over=hand_over)
+    except PitstopError:
+        # Copies of people's rows for which nobody waits would be found by no erasure.
+        if _recorded(model, job) is None:
+            trainings.clear(job)
+        raise
     return _written(trainings, model, job, arguments, found.asked)
+
+
+def _recorded(model: Registered, job: str) -> ArtifactRecord | None:
+    """Return what was recorded of the training that the order of a job asks for; None where nothing was."""
+    with Home.open(model.home, read_only=True) as kept:
+        given = [item for item in kept.artifacts("order", model.name) if item.content["observed"].get("job") == job]
+        asked = (item for item in kept.artifacts("training", model.name) if given and given[0].id in item.caused_by)
+        return next(asked, None)
 
 
 def _written(

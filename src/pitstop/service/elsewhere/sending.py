@@ -7,10 +7,11 @@ answer to it may be lost): its `webhook-id` stays the same.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pitstop.errors import SpecError, UnknownNameError
+from pitstop.errors import PitstopError, SpecError, UnknownNameError
 from pitstop.service.elsewhere.asking import secret_of
 from pitstop.service.elsewhere.erased import Erasures
 from pitstop.service.elsewhere.taking import KIND
@@ -26,6 +27,7 @@ _LONGEST_PAUSE = 600 * 1_000_000
 # A process that dies while it sends has the request sent again after this long.
 _LEASE = 60 * 1_000_000
 _LOOK_SECONDS = 1.0
+_LOG = logging.getLogger(__name__)
 
 
 class Dispatch(Looking):
@@ -54,23 +56,28 @@ class Dispatch(Looking):
         self._erasures = Erasures(self._trainings)
 
     def look(self) -> None:
-        """Look at every training that has not ended, once."""
+        """Look at every training that has not ended, once; one that cannot be looked at holds up no other."""
         for asked in self._trainings.all(open_only=True):
-            at = self._clock()
-            if asked.state == "answered":
-                self._answered(asked, at)
-            elif asked.state in ("late", "cancelled"):
-                self._end(asked)  # nothing where it was asked for already
-            elif self._jobs.board.cancelled(asked.job):
-                self._over(asked, "cancelled")
-            elif at >= asked.deadline:
-                self._over(asked, "late")
-            elif self._erasures.touch(self._workspace.model(asked.model), asked):
-                # These are copies of a person's rows: they go at once, and what is brought later is not taken.
-                self._trainings.clear(asked.job)
-                self._over(asked, "cancelled", said=ERASED)
-            elif asked.sent is None and at >= asked.due and self._trainings.lease(asked.id, at, at + _LEASE):
-                self._send(asked, at)
+            try:
+                self._look_at(asked, self._clock())
+            except PitstopError as error:
+                _LOG.warning("the training %s of %s could not be looked at: %s", asked.id, asked.model, error)
+
+    def _look_at(self, asked: Asked, at: int) -> None:
+        if asked.state == "answered":
+            self._answered(asked, at)
+        elif asked.state in ("late", "cancelled"):
+            self._end(asked)  # nothing where it was asked for already
+        elif self._jobs.board.cancelled(asked.job):
+            self._over(asked, "cancelled")
+        elif at >= asked.deadline:
+            self._over(asked, "late")
+        elif self._erasures.touch(self._workspace.model(asked.model), asked):
+            # These are copies of a person's rows: they go at once, and what is brought later is not taken.
+            self._trainings.clear(asked.job)
+            self._over(asked, "cancelled", said=ERASED)
+        elif asked.sent is None and at >= asked.due and self._trainings.lease(asked.id, at, at + _LEASE):
+            self._send(asked, at)
 
     def _answered(self, asked: Asked, at: int) -> None:
         """See to it that what was brought is checked: again, where a job of it ended without a word on it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pitstop.errors import PitstopError, StoreBusyError, StoreError, TrainerOutputError
+from pitstop.errors import PitstopError, StoreBusyError, StoreError, StoreUnavailableError, TrainerOutputError
 from pitstop.loop.elsewhere import Delivery, digest_of_ids, keep_delivery
 from pitstop.replays import elsewhere
 from pitstop.replays.walk import Progress
@@ -46,7 +46,7 @@ def take(
         return {"training": asked.id, "state": asked.state, "already": True}
     try:
         found = _known(model, job) or asdict(_taken(trainings, model, asked, job))
-    except StoreBusyError:
+    except (StoreBusyError, StoreUnavailableError):
         raise  # tried again
     except PitstopError as error:
         elsewhere.give_up(model.home, model.name, asked.id, error=type(error).__name__, message=str(error))

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-_LOOK_SECONDS = 0.5
-_LAST_WORDS = 2_000
+_LOOK_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0
+_LAST_WORDS, _LAST_LINES = 2_000, 200
 
 Report = Callable[[str, int, int], bool]
 
@@ -26,10 +28,17 @@ def attempt(workspace: Path, job: Mapping[str, Any], seconds: float, report: Rep
     """
     message = json.dumps({**job, "workspace": str(workspace)}) + "\n"
     argv = [sys.executable, "-m", "pitstop.service.jobs.child"]
-    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",  # what a library prints may be anything
+    )
     assert child.stdin is not None  # noqa: S101 - pipes were asked for; for the type checker
     lines: queue.Queue[str | None] = queue.Queue()
-    words: list[str] = []
+    words: deque[str] = deque(maxlen=_LAST_LINES)
     readers = [
         threading.Thread(target=_read, args=(child.stdout, lines.put), daemon=True),
         threading.Thread(target=_read, args=(child.stderr, lambda line: words.append(line or "")), daemon=True),
@@ -42,13 +51,18 @@ def attempt(workspace: Path, job: Mapping[str, Any], seconds: float, report: Rep
             child.stdin.flush()  # and left open: its end tells the child that we are gone
         except BrokenPipeError:
             pass  # it has died already, and its exit is told below
-        return _watched(lines, time.monotonic() + seconds, report, seconds) or _died(child, words)
+        ended = _watched(lines, time.monotonic() + seconds, report, seconds)
+        if ended is None:
+            readers[1].join(_PATIENCE_SECONDS)  # its last words may still be on their way
+            ended = _died(child, words)
+        return ended
     finally:
         child.kill()
         child.wait()
-        child.stdin.close()
+        with suppress(BrokenPipeError):  # what it died without reading
+            child.stdin.close()
         for reader in readers:
-            reader.join(5)
+            reader.join(_PATIENCE_SECONDS)
 
 
 def _watched(lines: queue.Queue[str | None], until: float, report: Report, seconds: float) -> dict[str, Any] | None:
@@ -61,6 +75,8 @@ def _watched(lines: queue.Queue[str | None], until: float, report: Report, secon
             line = ""
         if line is None:
             return None
+        if not line.endswith("\n"):
+            line = ""  # nothing yet, or cut off in the middle of a line: its end comes next
         said = json.loads(line) if line else {}
         if "end" in said:
             return dict(said)
@@ -73,7 +89,7 @@ def _watched(lines: queue.Queue[str | None], until: float, report: Report, secon
             return {"end": "failed", "outcome": {"error": "Timeout", "message": words}}
 
 
-def _died(child: subprocess.Popen[str], words: list[str]) -> dict[str, Any]:
+def _died(child: subprocess.Popen[str], words: Iterable[str]) -> dict[str, Any]:
     code = child.wait()
     last = "".join(words)[-_LAST_WORDS:]
     return {"end": "again", "outcome": {"error": "Crash", "message": f"its process ended with {code}: {last}"}}

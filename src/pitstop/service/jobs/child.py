@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from pitstop.errors import PitstopError, StoreBusyError
+from pitstop.errors import PitstopError, StoreBusyError, StoreUnavailableError
 from pitstop.service.jobs.work import work_of
 from pitstop.service.workspace import Workspace
 
@@ -34,7 +34,7 @@ def main() -> int:
             model = workspace.model(job["model"])
             found = work_of(job["kind"])(workspace, model, job["id"], job["arguments"], _Reporter(out))
         answer: dict[str, Any] = {"end": "waiting" if "waits_for" in found else "done", "outcome": found}
-    except StoreBusyError as error:
+    except (StoreBusyError, StoreUnavailableError) as error:
         answer = {"end": "again", "outcome": {"error": type(error).__name__, "message": str(error)}}
     except PitstopError as error:
         answer = {"end": "failed", "outcome": {"error": type(error).__name__, "message": str(error)}}

@@ -236,12 +236,13 @@ class Jobs(Asking):
                 return {"end": "cancelled", "outcome": {}}
             self.board.begun(name, number)
             job = self.board.job(name)
-        except StoreError as error:
-            # An exception would end the workflow; the database comes back.
+            asked = {"id": job.id, "kind": job.kind, "model": job.model, "arguments": job.arguments}
+            do = partial(attempt, self._path, asked, self._seconds, lambda *seen: self._report(name, *seen))
+            return do() if self._around is None else self._around(job, number, do)
+        except Exception as error:  # noqa: BLE001 - each one, for the reason below
+            # The database is away, or no process can be begun: an exception would end the workflow without a word on
+            # the board, where the model would be busy for ever.
             return {"end": "again", "outcome": {"error": type(error).__name__, "message": str(error)}}
-        asked = {"id": job.id, "kind": job.kind, "model": job.model, "arguments": job.arguments}
-        do = partial(attempt, self._path, asked, self._seconds, lambda *seen: self._report(name, *seen))
-        return do() if self._around is None else self._around(job, number, do)
 
     def _report(self, name: str, note: str, done: int, total: int) -> bool:
         self._leave_if_closing()

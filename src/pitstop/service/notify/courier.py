@@ -8,6 +8,7 @@ the same, by which its receiver can tell.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pitstop.errors import PitstopError
 from pitstop.incidents import QUIET_WINDOWS
 from pitstop.service.fleet import FLEET
 from pitstop.service.looking import Looking
@@ -35,6 +37,7 @@ _LOOK_SECONDS = 2.0
 # Statements on pages grow a journal between jobs; every home is looked at once in so many looks.
 _LOOKS_BETWEEN = 15
 _APPRISE_SECONDS = 45
+_LOG = logging.getLogger(__name__)
 _DELIVERIES, _NOTICED = FLEET.tables["deliveries"], FLEET.tables["noticed"]
 
 
@@ -108,22 +111,23 @@ class Courier(Looking):
         self._looks = 0
 
     def step(self) -> int:
-        """Send what is due now; return how many messages were tried."""
+        """Send what is due now; return how many messages were taken on."""
         channels = {channel.name: channel for channel in self._channels.all()}
-        claimed = self._claim()
+        claimed, until = self._claim()
         digests: dict[str, list[sa.Row[Any]]] = {}
         for row in claimed:
             if row.channel not in channels:
                 self._end([row], "the channel was removed", final=True)
             elif channels[row.channel].kind == "webhook" or json.loads(row.body)["type"].startswith("incident."):
-                self._end([row], self._send(channels[row.channel], [row]))
+                self._tell(channels[row.channel], [row], until)
             else:
                 digests.setdefault(row.channel, []).append(row)
         for name, rows in digests.items():
-            self._end(rows, self._send(channels[name], rows))
+            self._tell(channels[name], rows, until)
         return len(claimed)
 
-    def _claim(self) -> list[sa.Row[Any]]:
+    def _claim(self) -> tuple[list[sa.Row[Any]], int]:
+        """Take messages on; return them, and until when no other courier does."""
         at = self._clock()
         due = (_DELIVERIES.c.state == "waiting") & (_DELIVERIES.c.due <= at)
         with self._workspace.fleet.write() as connection:
@@ -131,7 +135,17 @@ class Courier(Looking):
             rows = list(connection.execute(query))
             mine = _DELIVERIES.c.number.in_([row.number for row in rows])
             connection.execute(_DELIVERIES.update().where(mine).values(due=at + _LEASE, tries=_DELIVERIES.c.tries + 1))
-        return rows
+        return rows, at + _LEASE
+
+    def _tell(self, channel: Channel, rows: list[sa.Row[Any]], until: int) -> None:
+        """Send messages that were taken on, unless those before them took so long that another courier has them."""
+        held = _DELIVERIES.c.number.in_([row.number for row in rows])
+        held &= (_DELIVERIES.c.state == "waiting") & (_DELIVERIES.c.due == until)
+        with self._workspace.fleet.write() as connection:
+            change = _DELIVERIES.update().where(held).values(due=self._clock() + _LEASE)
+            if connection.execute(change).rowcount != len(rows):
+                return
+        self._end(rows, self._send(channel, rows))
 
     def _send(self, channel: Channel, rows: list[sa.Row[Any]]) -> str:
         if channel.kind == "webhook":
@@ -168,18 +182,24 @@ class Courier(Looking):
 
     def look(self) -> None:
         """Send what is due; from time to time look first what there is to tell."""
-        if self._looks % _LOOKS_BETWEEN == 0:
-            self.gather()
         self._looks += 1
+        if self._looks % _LOOKS_BETWEEN == 1:
+            self.gather()
         self.step()
 
     def gather(self) -> None:
-        """Write down what is to be told of every model whose journal has grown, whoever made it grow."""
+        """Write down what is to be told of every model whose journal has grown, whoever made it grow.
+
+        A home that cannot be read keeps nobody from being told of the others.
+        """
         for model in self._workspace.models():
             if not model.home.exists():
                 continue
-            with Home.open(model.home, read_only=True) as home:
-                size = home.journal_head().size
-            if self._sizes.get(model.name) != size:
-                notice(self._workspace, model.name, self._clock())
-                self._sizes[model.name] = size
+            try:
+                with Home.open(model.home, read_only=True) as home:
+                    size = home.journal_head().size
+                if self._sizes.get(model.name) != size:
+                    notice(self._workspace, model.name, self._clock())
+                    self._sizes[model.name] = size
+            except PitstopError as error:
+                _LOG.warning("%s could not be looked through for what there is to tell: %s", model.name, error)
