@@ -212,6 +212,8 @@ def test_a_query_is_taken_from_its_watermark_on(
     assert stored(workspace) == ids(count)
     with pytest.raises(UnreadableTableError, match="raise --rows"):
         feed(workspace, tmp_path, source, *query[:1], query[1] + " ", *query[2:], "--rows", "3")
+    commented = QuerySource(source, "SELECT * FROM loans -- all of them", "day")
+    assert commented.page(None, 5).num_rows == 5
     with pytest.raises(UnreadableTableError, match="refuses"):
         QuerySource(source, "DELETE FROM loans", "day").page(None, 5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # no types come with it
 
 from pitstop.errors import ReleaseTargetError, SpecError, TargetRefusedError
-from pitstop.integrations.kserve_target import KserveTarget, service_name
+from pitstop.integrations.kserve_target import KserveTarget, manifest, service_name
 from pitstop.integrations.serving import targets_of
 from pitstop.integrations.webhook_target import SIGNATURE, WebhookTarget, signature
 from pitstop.records.spec import ServingSection
@@ -105,6 +106,34 @@ def test_a_webhook_that_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(ReleaseTargetError, match="cannot be reached") as caught:
         WebhookTarget().publish(publication(), ServingSection(webhook="http://127.0.0.1:9/"), tmp_path)
     assert not isinstance(caught.value, TargetRefusedError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot be reached"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}", "cannot be reached"),
+        (b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nno", "answered 500"),
+    ],
+)
+def test_what_is_no_whole_http_is_an_error(tmp_path: Path, answer: bytes, words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            with server.accept()[0] as other:
+                other.recv(65_536)
+                other.sendall(answer)
+
+        threading.Thread(target=speak, daemon=True).start()
+        where = ServingSection(webhook=f"http://127.0.0.1:{server.getsockname()[1]}/")
+        with pytest.raises(ReleaseTargetError, match=words):
+            WebhookTarget().publish(publication(), where, tmp_path)
+
+
+@pytest.mark.parametrize("model", ["true", "NO", "null", "7 days"])
+def test_a_service_s_name_is_a_text_in_yaml_too(model: str) -> None:
+    found = yaml.safe_load(manifest(publication(model=model), ServingSection(kserve_storage="s3://m")))
+    assert found["metadata"]["name"] == service_name(model)
 
 
 @pytest.mark.parametrize("share", [100, 10])

@@ -116,6 +116,11 @@ def test_a_file_that_was_changed_on_the_server_is_noticed(server: tuple[str, Pat
         MlflowTarget().publish(published, section, tmp_path)
 
 
+@pytest.mark.parametrize("size", [(64 << 20) + 1])
+def test_a_model_may_be_larger_than_any_other_answer(server: tuple[str, Path], tmp_path: Path, size: int) -> None:
+    MlflowTarget().publish(publication(1, b"w" * size, "large"), ServingSection(mlflow=server[0]), tmp_path)
+
+
 def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReleaseTargetError, match="cannot be reached"):
         MlflowTarget().publish(publication(), ServingSection(mlflow="http://127.0.0.1:9"), tmp_path)

@@ -148,6 +148,12 @@ def test_a_command_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         CommandTarget().publish(publication(), ServingSection(command=("no-such-program",)), tmp_path)
 
 
+def test_a_command_may_hold_a_script_that_is_too_long_for_a_path(tmp_path: Path) -> None:
+    script = f"cat > said.json # {'x' * 300}"
+    CommandTarget().publish(publication(), ServingSection(command=("sh", "-c", script)), tmp_path)
+    assert json.loads((tmp_path / "said.json").read_text())["digest"] == publication().digest
+
+
 def test_a_server_that_the_command_starts_is_not_waited_for(tmp_path: Path) -> None:
     text = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'])"
     began = time.monotonic()

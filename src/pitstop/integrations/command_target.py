@@ -33,7 +33,8 @@ class CommandTarget:
     def publish(self, publication: Publication, section: ServingSection, base: Path) -> None:
         """Run the command; a failure, or more than `seconds`, is a `ReleaseTargetError` with what it said last."""
         folder = base.absolute()
-        argv = [str(folder / part) if (folder / part).is_file() else part for part in section.command]
+        # As `os.path` has it, a text that is too long for a path is no file.
+        argv = [str(folder / part) if os.path.isfile(folder / part) else part for part in section.command]  # noqa: PTH113
         what = f"[serving] command {argv[0]!r} for {publication.model} v{publication.version}"
         with TemporaryDirectory(prefix="pitstop-") as place:
             file, log = Path(place) / publication.digest, Path(place) / "output.txt"

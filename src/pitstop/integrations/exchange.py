@@ -6,12 +6,13 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from pitstop.errors import ReleaseTargetError, TargetRefusedError
 
 _SHOWN = 500
-# What another server may answer: more than any of ours needs, less than would hurt.
+# What another server may answer where no file is asked for: more than any of ours needs, less than would hurt.
 _MOST = 64 << 20
 
 
@@ -26,25 +27,39 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
 def exchange(
-    method: str, address: str, body: bytes | None, *, what: str, headers: Mapping[str, str], seconds: float
+    method: str,
+    address: str,
+    body: bytes | None,
+    *,
+    what: str,
+    headers: Mapping[str, str],
+    seconds: float,
+    most: int = _MOST,
 ) -> bytes:
-    """Return the body of a 2xx answer. `what` begins the message of an error.
+    """Return the body of a 2xx answer, cut off after `most` bytes. `what` begins the message of an error.
 
     Raises `TargetRefusedError` for another status, redirects included, and `ReleaseTargetError` without an answer.
     """
     request = urllib.request.Request(address, data=body, method=method, headers=dict(headers))  # noqa: S310 - the specification admits http and https only
     try:
         with _OPENER.open(request, timeout=seconds) as answer:
-            found: bytes = answer.read(_MOST)
+            found: bytes = answer.read(most)
             return found
     except urllib.error.HTTPError as error:
-        said = error.read(_SHOWN).decode("utf-8", "replace").strip()
+        said = _beginning(error)
         msg = f"{what}: {address} answered {error.code}: {said or 'nothing'}. Mend it and run again; the release stands"
         raise TargetRefusedError(msg, error.code, said) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", error) or type(error).__name__
         msg = f"{what}: {address} cannot be reached ({reason}). Check the address and run again; the release stands"
         raise ReleaseTargetError(msg) from error
+
+
+def _beginning(answer: urllib.error.HTTPError) -> str:
+    try:
+        return answer.read(_SHOWN).decode("utf-8", "replace").strip()
+    except (OSError, HTTPException):
+        return ""  # it broke off; the status is enough
 
 
 def exchange_json(

@@ -63,7 +63,8 @@ def manifest(publication: Publication, section: ServingSection) -> str:
     share = section.kserve_canary if canary is None else max(1, round(100 * canary.share))
     digest = publication.digest if canary is None else canary.digest
     return _TEMPLATE.format(
-        name=service_name(publication.model),
+        # Quoted: YAML takes a bare true, no or null for no name.
+        name=json.dumps(service_name(publication.model)),
         annotations="\n".join(f"    {key}: {json.dumps(value)}" for key, value in notes.items()),
         canary=f"    canaryTrafficPercent: {share}\n" if share < 100 else "",
         format=json.dumps(section.kserve_format),

@@ -38,7 +38,8 @@ class QuerySource:
     def _text(self, query: str, parameter: str, after: Any, rows: int) -> str:
         column = '"' + self.watermark.replace('"', '""') + '"'
         where = "" if after is None else f" WHERE {column} >= {parameter}"
-        return f"SELECT * FROM ({query}) AS pitstop_rows{where} ORDER BY {column} LIMIT {int(rows)}"  # noqa: S608 - the operator's own query, around it a quoted name
+        # A comment at the end of the query ends with its line.
+        return f"SELECT * FROM ({query}\n) AS pitstop_rows{where} ORDER BY {column} LIMIT {int(rows)}"  # noqa: S608 - the operator's own query, around it a quoted name
 
     def _duckdb(self, after: Any, rows: int) -> pa.Table:
         try:

@@ -139,10 +139,10 @@ class Courier(Looking):
 
     def _tell(self, channel: Channel, rows: list[sa.Row[Any]], until: int) -> None:
         """Send messages that were taken on, unless those before them took so long that another courier has them."""
-        held = _DELIVERIES.c.number.in_([row.number for row in rows])
-        held &= (_DELIVERIES.c.state == "waiting") & (_DELIVERIES.c.due == until)
+        mine = _DELIVERIES.c.number.in_([row.number for row in rows])
+        held = (_DELIVERIES.c.state == "waiting") & (_DELIVERIES.c.due == until)
         with self._workspace.fleet.write() as connection:
-            change = _DELIVERIES.update().where(held).values(due=self._clock() + _LEASE)
+            change = _DELIVERIES.update().where(mine & held).values(due=self._clock() + _LEASE)
             if connection.execute(change).rowcount != len(rows):
                 return
         self._end(rows, self._send(channel, rows))
