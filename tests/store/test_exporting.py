@@ -106,6 +106,21 @@ def test_a_place_that_cannot_be_written_stays_due(tmp_path: Path) -> None:
         assert home.export(str(blocked), 2) == 1
 
 
+def test_a_place_that_cannot_be_written_keeps_no_other_from_being_brought_up_to_date(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("1st", "2nd", "3rd")]
+    with Home.open(tmp_path / "home") as home:
+        put(home, "a")
+        for place in places:
+            home.export(str(place), 0, every=0)
+        put(home, "b")
+        for broken in (places[0], places[1]):
+            broken.rename(tmp_path / f"{broken.name} elsewhere")
+            broken.write_text("a file")
+        with pytest.raises(ExportError, match=r"1st.*2nd"):
+            home.export_due(HOUR)
+    assert verify_export(places[2]).size == 5
+
+
 def git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)  # noqa: S607 - the test's own tool
     return done.stdout.strip()
@@ -175,5 +190,6 @@ def test_a_checkpoint_is_mailed_and_binds_the_home(tmp_path: Path, mailbox: sock
         put(home, "b")
         with pytest.raises(ExportError, match="cannot mail"):
             home.export("smtp://127.0.0.1:1/auditor@example.org", 2)
-        with pytest.raises(ExportError, match="expected smtp://HOST"):
-            home.export("smtp://nobody", 3)
+        for place in ("smtp://nobody", "smtp://host:port/auditor@example.org"):
+            with pytest.raises(ExportError, match="expected smtp://HOST"):
+                home.export(place, 3)

@@ -17,8 +17,10 @@ from pitstop.errors import StoreBusyError, StoreError
 from pitstop.journal.checkpoints import open_checkpoint
 from pitstop.store import migrations
 from pitstop.store.catalog import SqliteCatalog
+from pitstop.store.compaction import compact
 from pitstop.store.home import Home
 from pitstop.store.migrations import MIGRATIONS, TABLES, Migration
+from pitstop.store.segments import SegmentRecord
 
 import sqlalchemy as sa  # isort: skip
 
@@ -347,6 +349,68 @@ def test_names_are_data(tmp_path: Path, text: str) -> None:
         assert loaded is not None
         assert loaded.values == {text: 1}
         home.verify().require()
+
+
+def test_batches_of_the_same_rows_share_a_file_which_stays_until_the_last_is_gone(
+    tmp_path: Path, rows: Callable[..., Any]
+) -> None:
+    with Home.open(tmp_path) as home:
+        with home.transaction() as tx:
+            for batch in ("one", "two", "three"):
+                tx.add_segment("labels", "m", 1, batch, rows(5))
+        one, two, three = home.segments("labels", "m")
+        with home.transaction() as tx:
+            tx.drop_segments([one])
+            tx.rewrite_segment(two, rows(4))
+            tx.drop_segments([])
+    with Home.open(tmp_path) as home:
+        assert home.read_segments("labels", "m").num_rows == 4 + 5
+        with home.transaction() as tx:
+            tx.drop_segments([three])
+        assert not (tmp_path / three.key).exists()
+
+
+def test_any_folder_can_be_a_home(tmp_path: Path) -> None:
+    folder = tmp_path / "why? 100% #1"
+    with Home.open(folder) as home:
+        put_one(home)
+    assert (folder / "catalog.sqlite").is_file()
+    assert [item.name for item in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_lost_key_of_subjects_is_missed_and_not_made_anew(tmp_path: Path) -> None:
+    """Under another key nobody would be found, and what was erased would come back with the old one."""
+    with Home.open(tmp_path) as home:
+        with home.transaction() as tx:
+            tx.put_sealed({"name": "Ada"}, "note", "n", 1, [], "m", "ada")
+        key = (tmp_path / "keys" / "subjects.key").rename(tmp_path / "keys" / "elsewhere")
+        for asked in (lambda: home.subject("ada"), lambda: home.unsealed("m", "n")):
+            with pytest.raises(StoreError, match="restore it from a backup"):
+                asked()
+        with pytest.raises(StoreError, match="restore it from a backup"), home.transaction() as tx:
+            tx.forget("ada")
+        assert not (tmp_path / "keys" / "subjects.key").exists()
+        key.rename(tmp_path / "keys" / "subjects.key")
+        assert home.unsealed("m", "n") == {"name": "Ada"}
+
+
+def test_a_check_of_rows_beside_a_writer_finds_no_fault(tmp_path: Path, rows: Callable[..., Any]) -> None:
+    """Whoever stores puts small files together and deletes them: that is no damage."""
+    with Home.open(tmp_path) as home:
+        with home.transaction() as tx:
+            for number in range(16):
+                tx.add_segment("labels", "m", 1, f"b{number}", rows(3, seed=number))
+        with Home.open(tmp_path, read_only=True) as reader:
+            read = reader._cache.read
+
+            def meanwhile(segment: SegmentRecord, columns: Any = None) -> Any:
+                compact(home, "m", "labels", 1, 5)
+                return read(segment, columns)
+
+            reader._cache.read = meanwhile  # type: ignore[method-assign]
+            reader.verify(rows=True).require()
+            (tmp_path / home.segments("labels", "m")[0].key).unlink()
+            assert "cannot be read" in str(reader.verify(rows=True).faults[0])
 
 
 def test_orphans_of_a_crash_are_swept_and_nothing_else(tmp_path: Path, rows: Callable[..., Any]) -> None:

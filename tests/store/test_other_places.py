@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +104,24 @@ def test_a_copy_of_damaged_rows_is_refused_and_can_be_tried_again(tmp_path: Path
         copy_home(tmp_path / "home", tmp_path / "copy")
     path.write_bytes(content)
     assert copy_home(tmp_path / "home", tmp_path / "copy").files == 3
+
+
+def test_a_copy_has_its_keys_before_its_rows_and_can_be_tried_again(
+    tmp_path: Path, rows: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Home.open(tmp_path / "home") as home:
+        fill(home, rows, windows=1)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copy2", full)
+        with pytest.raises(StoreError, match="the disk or its quota is full"):
+            copy_home(tmp_path / "home", tmp_path / "copy")
+    assert copy_home(tmp_path / "home", tmp_path / "copy").files == 3
+    with Home.open(tmp_path / "copy") as copy:
+        assert copy.unsealed("m", "n0") == {"name": "Ada"}
 
 
 def test_a_copy_while_files_are_put_together_is_made_from_the_newer_state(
@@ -328,11 +348,14 @@ def test_a_place_that_cannot_be_used_is_refused_with_the_way_out(tmp_path: Path,
     cases = {
         Location("mysql://host/db"): "expected postgresql://",
         Location("postgresql://u:secret@host/db"): "PGPASSWORD",
+        Location("postgresql://u@host/db?password=secret"): "PGPASSWORD",
+        Location("postgresql://u:secret@host:port/db"): "no URL of a database",
         Location(postgres.url("no-such")): "expected small letters",
         Location("postgresql://u@127.0.0.1:1/db"): "cannot be reached",
         Location(postgres.url("x").replace("/postgres?", "/nowhere?")): "does not exist",
         Location(files="s3://key:secret@bucket/prefix"): "credentials in it",
         Location(files="ftp://host/x"): "expected a URL such as s3://",
+        Location(files="s3://[host"): "expected one such as s3://",
     }
     for number, (place, words) in enumerate(cases.items()):
         with pytest.raises(StoreError, match=words) as caught:
@@ -347,9 +370,10 @@ def test_a_place_that_cannot_be_used_is_refused_with_the_way_out(tmp_path: Path,
     with pytest.raises(StoreError, match="holds 'songs', no Pitstop catalog"):
         make_home(tmp_path / "songs", Location(postgres.url("songs")))
     (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "home.toml").write_text("catalogue = 'x'")
-    with pytest.raises(StoreError, match="takes catalog and files"):
-        Home.open(tmp_path / "odd")
+    for content, words in ((b"catalogue = 'x'", "takes catalog and files"), (b"catalog = '\xff'", "is not TOML")):
+        (tmp_path / "odd" / "home.toml").write_bytes(content)
+        with pytest.raises(StoreError, match=words):
+            Home.open(tmp_path / "odd")
 
 
 def test_the_tables_of_both_databases_are_the_same(postgres: Any, tmp_path: Path) -> None:

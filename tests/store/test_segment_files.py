@@ -68,6 +68,14 @@ def test_the_cache_stays_within_its_limit_and_tells_the_truth(reads: list[tuple[
         assert 0 <= cache.bytes <= limit
 
 
+def test_the_cache_forgets_what_it_no_longer_holds() -> None:
+    shelf = Shelf()
+    cache = SegmentCache(shelf.load, 1_000)
+    for window in range(50):
+        cache.read(shelf.add(pa.table({"a": [f"{window}"] * 40, "b": [1.0] * 40}), window))
+    assert len(cache._schemas) < 5
+
+
 def test_what_was_read_is_not_decoded_again(rows: Callable[..., Any]) -> None:
     shelf = Shelf()
     segment = shelf.add(rows(50))

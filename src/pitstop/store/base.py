@@ -46,8 +46,8 @@ class Files(Protocol):
     def stage(self, source: bytes | Path) -> Staged:
         """Write content durably under a temporary name."""
 
-    def publish(self, moves: Sequence[tuple[Staged, str]]) -> tuple[str, ...]:
-        """Give staged content its keys; durable on return. Returns the keys that were not there before."""
+    def publish(self, moves: Sequence[tuple[Staged, str]]) -> None:
+        """Give staged content its keys; durable on return."""
 
     def discard(self, staged: Sequence[Staged]) -> None:
         """Forget staged content."""

@@ -27,7 +27,8 @@ class SqliteCatalog:
 
     def __init__(self, path: Path, *, read_only: bool = False, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
         self._path = path
-        self._engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.NullPool)
+        # Not as text: a question mark in the path would end it.
+        self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), poolclass=sa.pool.NullPool)
         sa.event.listen(self._engine, "connect", _prepare_read_only if read_only else _prepare)
         sa.event.listen(self._engine, "begin", _begin)
         self._open: list[sa.Connection] = []

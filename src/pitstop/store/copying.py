@@ -7,6 +7,7 @@ rows last, in one transaction, so the target holds everything or is still empty 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -135,10 +136,9 @@ def copy_home(source: Path, target: Path, location: Location | None = None, prog
     try:
         old = open_catalog(source, read_location(source), read_only=True)
         try:
-            made = _copy(old, open_files(source, read_location(source)), target, where, progress)
+            made = _copy(old, source, target, where, progress)
         finally:
             old.close()
-        _copy_rest(source, target)
     finally:
         lock.release(orderly=True)
     with Home.open(target, read_only=True) as kept:
@@ -152,7 +152,8 @@ def _place_of(url: str) -> tuple[str, str, str]:
     return parts.scheme, parts.netloc, parts.path.strip("/")
 
 
-def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: Report | None) -> Copied:
+def _copy(old: Catalog, source: Path, target: Path, where: Location, progress: Report | None) -> Copied:
+    files = open_files(source, read_location(source))
     new = open_catalog(target, where)
     try:
         with new.read() as connection:
@@ -170,6 +171,8 @@ def _copy(old: Catalog, files: Files, target: Path, where: Location, progress: R
                     # Whoever works in the home puts small files together and deletes them; then from its new state.
                     trouble = error
                 else:
+                    # Before the rows: a home with rows and without its keys could not be read, nor copied again.
+                    _copy_rest(source, target)
                     with new.write() as writer, disk_errors("write to the catalog", target):
                         rows = sum(copy_table(connection, writer, table) for table in TABLES.sorted_tables)
                     return Copied(head.size, head.root.hex(), count, rows)
@@ -237,9 +240,15 @@ def _copy_rest(source: Path, target: Path) -> None:
         if (source / "keys").is_dir():
             (target / "keys").mkdir(mode=0o700, exist_ok=True)
             for key in (source / "keys").iterdir():
-                shutil.copy2(key, target / "keys" / key.name)
+                _copy_file(key, target / "keys" / key.name)
             sync_folder(target / "keys")
         for item in source.iterdir():
             if item.is_file() and item.name not in OURS:
-                shutil.copy2(item, target / item.name)
+                _copy_file(item, target / item.name)
         sync_folder(target)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    shutil.copy2(source, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from pitstop.errors import ExportError
 from pitstop.journal.checkpoints import open_checkpoint
 from pitstop.journal.exports import bundle
 from pitstop.records.identity import artifact_id
@@ -72,8 +73,17 @@ def export(
 
 
 def export_due(home: HomeJournal, transaction: Opens, catalog: Catalog, at: int) -> tuple[str, ...]:
-    """Bring every place up to date that is due at instant `at`; return those."""
+    """Bring every place up to date that is due at instant `at`; return those.
+
+    Raises `ExportError` for all that failed, after the others were brought up to date.
+    """
     due = [item.place for item in places(catalog) if at - item.at >= item.every]
+    failed: list[ExportError] = []
     for place in due:
-        export(home, transaction, catalog, place, at)
+        try:
+            export(home, transaction, catalog, place, at)
+        except ExportError as error:
+            failed.append(error)
+    if failed:
+        raise ExportError("; ".join(str(error) for error in failed)) from failed[0]
     return tuple(due)

@@ -48,9 +48,8 @@ class LocalFiles:
             os.fsync(target.fileno())
         return Staged(token, digest.hexdigest(), size)
 
-    def publish(self, moves: Sequence[tuple[Staged, str]]) -> tuple[str, ...]:
+    def publish(self, moves: Sequence[tuple[Staged, str]]) -> None:
         """Rename staged files to their keys, then sync each folder once."""
-        created = []
         folders: dict[Path, None] = {}
         with disk_errors("write", self._root):
             for staged, key in moves:
@@ -58,13 +57,10 @@ class LocalFiles:
                 if not target.parent.is_dir():
                     folders |= dict.fromkeys(make_folder(target.parent))
                 # Content is named by its digest, so replacing a file changes nothing but who wrote it.
-                if not target.exists():
-                    created.append(key)
                 self._staging(staged.token).replace(target)
                 folders[target.parent] = None
             for folder in folders:
                 sync_folder(folder)
-        return tuple(created)
 
     def discard(self, staged: Sequence[Staged]) -> None:
         """Delete staged files."""

@@ -30,7 +30,6 @@ from pitstop.store.base import Catalog, Files
 from pitstop.store.disk import disk_errors
 from pitstop.store.files import make_folder, sync_folder
 from pitstop.store.home_journal import HOUSE, HomeJournal
-from pitstop.store.keys import SUBJECTS, subjects_key
 from pitstop.store.location import CATALOG, FILE, Location, open_catalog, open_files, read_location
 from pitstop.store.lock import HomeLock
 from pitstop.store.migrations import TABLES
@@ -292,10 +291,9 @@ class Home(HomeJournal):
 
     def subject(self, subject: str) -> Subject | None:
         """Return a person's key, None where there is none."""
-        if not (self.path / "keys" / SUBJECTS).exists():
-            return None
         with self._catalog.read() as connection:
-            return subjects.find(connection, subjects_key(self.path / "keys"), subject)
+            key = subjects.key_of(connection, self.path / "keys")
+            return None if key is None else subjects.find(connection, key, subject)
 
     def sealed_for(self, pseudonym: str) -> int:
         """Return how many artifacts are sealed for a person."""
@@ -306,7 +304,8 @@ class Home(HomeJournal):
         """Return the payload of an artifact that was sealed; raise `ErasedError` where its key was destroyed."""
         content = self.artifact(model, id).content
         with self._catalog.read() as connection:
-            return subjects.find_sealed(connection, subjects_key(self.path / "keys"), content).unseal(content)
+            key = subjects.key_of(connection, self.path / "keys")
+            return subjects.find_sealed(connection, key, content).unseal(content)
 
     def select(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return the rows of a query on what is committed, for tables that the modules beside this one keep."""

@@ -53,7 +53,9 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
     """Return what the file holds; make it first, whole or not at all, where it is not there."""
     with disk_errors("keep a key", path.parent):
         if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(path.parent.parent)
             fresh = path.with_suffix(".new")
             fresh.unlink(missing_ok=True)
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

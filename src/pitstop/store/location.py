@@ -36,14 +36,14 @@ def read_location(folder: Path, file: str = FILE) -> Location:
     with disk_errors("open a home", folder):
         if not path.exists():
             return Location()
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        found = tomllib.loads(text)
+        found = tomllib.loads(content.decode("utf-8"))
         strange = sorted(set(found) - {"catalog", "files"})
         if strange or not all(isinstance(value, str) for value in found.values()):
             msg = f"{path} has {', '.join(strange) or 'a value that is no text'}; it takes catalog and files, two URLs"
             raise StoreError(msg)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f'{path} is not TOML ({error}); it takes two lines: catalog = "URL" and files = "URL"'
         raise StoreError(msg) from error
     return Location(**found)

@@ -37,7 +37,11 @@ class ObjectFiles:
     """
 
     def __init__(self, folder: Path, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            msg = f"the place of files is no URL ({error}); expected one such as s3://bucket/prefix?region=R"
+            raise StoreError(msg) from error
         self._where = f"{parts.scheme}://{parts.hostname}{parts.path}"
         if parts.password is not None or parts.username is not None:
             msg = f"{self._where}: the URL has credentials in it; leave them out, and give them in the environment"
@@ -60,14 +64,13 @@ class ObjectFiles:
         """Write content durably in the home's folder."""
         return self._local.stage(source)
 
-    def publish(self, moves: Sequence[tuple[Staged, str]]) -> tuple[str, ...]:
+    def publish(self, moves: Sequence[tuple[Staged, str]]) -> None:
         """Put staged files under their keys, several at a time; they are deleted here once all of them are there."""
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            fresh = list(pool.map(lambda move: self._put(*move), moves))
+            list(pool.map(lambda move: self._put(*move), moves))
         self._local.discard([staged for staged, _ in moves])
-        return tuple(key for (_, key), new in zip(moves, fresh, strict=True) if new)
 
-    def _put(self, staged: Staged, key: str) -> bool:
+    def _put(self, staged: Staged, key: str) -> None:
         with self._errors(f"write {key}"):
             source = self._folder / "tmp" / staged.token
             with source.open("rb") as file, self._store.open_output_stream(self._path(key)) as target:
@@ -77,7 +80,6 @@ class ObjectFiles:
             if size != staged.size:
                 msg = f"{key} was put into {self._where} with {staged.size} bytes and has {size} there; check the store"
                 raise StoreError(msg)
-        return True
 
     def discard(self, staged: Sequence[Staged]) -> None:
         """Delete staged files."""

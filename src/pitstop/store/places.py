@@ -87,9 +87,12 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _mail(place: str, bundle: Bundle) -> None:
-    parts = urlsplit(place)
-    to = parts.path.removeprefix("/")
-    if not parts.hostname or "@" not in to:
+    try:
+        parts = urlsplit(place)
+        host, port, to = parts.hostname, parts.port or 25, parts.path.removeprefix("/")
+    except ValueError:  # a port that is no number
+        host, port, to = None, 0, ""
+    if not host or "@" not in to:
         msg = f"got the place {place!r}; expected smtp://HOST:PORT/ADDRESS"
         raise ExportError(msg)
     message = EmailMessage()
@@ -98,8 +101,8 @@ def _mail(place: str, bundle: Bundle) -> None:
     keys = [content.decode().strip() for name, content in bundle.files.items() if name.startswith("keys/")]
     message.set_content(f"{bundle.newest}\nKeys:\n" + "\n".join(keys) + "\n")
     try:
-        with smtplib.SMTP(parts.hostname, parts.port or 25, timeout=_SECONDS) as server:
+        with smtplib.SMTP(host, port, timeout=_SECONDS) as server:
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        msg = f"cannot mail the checkpoint to {to} by {parts.hostname}: {error}; check the server and run again"
+        msg = f"cannot mail the checkpoint to {to} by {host}: {error}; check the server and run again"
         raise ExportError(msg) from error

@@ -185,13 +185,14 @@ def parsed(url: str) -> tuple[sa.URL, str]:
     """Return a catalog's URL as the driver takes it, and the schema. Raises `StoreError` where it is no such URL."""
     try:
         place = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        msg = f"{url!r} is no URL of a database; expected one such as postgresql://host/database?schema=hotel"
+    except (sa.exc.ArgumentError, ValueError) as error:
+        # Not repeated: it may have a password in it.
+        msg = "the catalog is no URL of a database; expected one such as postgresql://host/database?schema=hotel"
         raise StoreError(msg) from error
     if place.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
         msg = f"{place.drivername!r} is no database for a catalog; expected postgresql://host/database?schema=hotel"
         raise StoreError(msg)
-    if place.password is not None:
+    if place.password is not None or "password" in place.query:
         msg = f"{shown(url)} has a password in it; leave it out, and give it in PGPASSWORD or ~/.pgpass"
         raise StoreError(msg)
     schema = place.query.get("schema", DEFAULT_SCHEMA)
@@ -203,7 +204,7 @@ def parsed(url: str) -> tuple[sa.URL, str]:
 
 def shown(url: str) -> str:
     """Return a URL without its password."""
-    return sa.make_url(url).render_as_string(hide_password=True)
+    return sa.make_url(url).difference_update_query(["password"]).render_as_string(hide_password=True)
 
 
 def _pinged(connection: sa.Connection | None) -> sa.Connection | None:

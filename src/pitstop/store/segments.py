@@ -114,8 +114,10 @@ class SegmentCache:
             self._columns[key, name] = column
             self.bytes += column.nbytes
         while self.bytes > self._limit and self._columns:
-            _, column = self._columns.popitem(last=False)
+            (segment, _), column = self._columns.popitem(last=False)
             self.bytes -= column.nbytes
+            # Else the names of every segment that was ever read would be kept.
+            self._schemas.pop(segment, None)
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pitstop.errors import ErasedError, StoreError
 from pitstop.store.content import exact_json
+from pitstop.store.keys import SUBJECTS, subjects_key
 from pitstop.store.migrations import TABLES
 
 _SUBJECTS = TABLES.tables["subjects"]
@@ -61,6 +63,20 @@ def lookup_of(key: bytes, subject: str) -> str:
     return hmac.new(key, b"lookup\n" + subject.encode(), hashlib.sha256).hexdigest()
 
 
+def key_of(connection: sa.Connection, folder: Path) -> bytes | None:
+    """Return the home's key over those of subjects, None where there is none yet.
+
+    Raises `StoreError` where it is missing though subjects have keys: another one would open none of them, and what is
+    erased under it could come back with the old one.
+    """
+    if (folder / SUBJECTS).exists():
+        return subjects_key(folder)
+    if connection.execute(sa.select(_SUBJECTS.c.lookup).limit(1)).first() is not None:
+        msg = f"{folder / SUBJECTS} is missing, and the keys of subjects are kept under it; restore it from a backup"
+        raise StoreError(msg)
+    return None
+
+
 def find(connection: sa.Connection, key: bytes, subject: str) -> Subject | None:
     """Return a person's key, None where there is none (never made, or destroyed)."""
     lookup = lookup_of(key, subject)
@@ -68,11 +84,11 @@ def find(connection: sa.Connection, key: bytes, subject: str) -> Subject | None:
     return None if row is None else _opened(row, key)
 
 
-def find_sealed(connection: sa.Connection, key: bytes, content: Mapping[str, Any]) -> Subject:
+def find_sealed(connection: sa.Connection, key: bytes | None, content: Mapping[str, Any]) -> Subject:
     """Return the key of what was sealed; raise `ErasedError` where it was destroyed."""
     whom = str(content.get("sealed_for"))
     row = connection.execute(sa.select(_SUBJECTS).where(_SUBJECTS.c.pseudonym == whom)).one_or_none()
-    if row is None:
+    if row is None or key is None:
         msg = f"the key of {whom} was destroyed on request: what was sealed for them is erased, only its record is left"
         raise ErasedError(msg)
     return _opened(row, key)

@@ -52,6 +52,7 @@ _DELETE = {
 }
 _CHANGE_SEGMENT = _SEGMENTS.update().where(*_where(_SEGMENTS, ("model", "id")))
 _DROP_SEGMENT = _SEGMENTS.delete().where(*_where(_SEGMENTS, ("model", "id")))
+_KEYS_OF_WINDOW = sa.select(_SEGMENTS.c.key).where(*_where(_SEGMENTS, ("model", "kind", "window")))
 _FIND_FILE = sa.select(_FILES.c.digest).where(*_where(_FILES, ("digest",)))
 
 
@@ -80,7 +81,8 @@ class Transaction:
         self._where = where
         self._over = False
         self._moves: list[tuple[Staged, str]] = []
-        self._created: tuple[str, ...] = ()
+        # Keys of files that no row names any more once this is committed; known when it is finished.
+        self.obsolete: tuple[str, ...] = ()
         self._notes: list[Note] = []
         self._segments: dict[tuple[str, str, int, str], SegmentRecord] = {}
         self._artifacts: dict[tuple[str, str], dict[str, Any]] = {}
@@ -90,7 +92,8 @@ class Transaction:
         self._new_files: dict[str, int] = {}
         self._rewritten: list[tuple[SegmentRecord, SegmentRecord]] = []
         self._statements: list[tuple[sa.Executable, list[dict[str, Any]]]] = []
-        self._dropped: list[str] = []
+        self._dropped: list[SegmentRecord] = []
+        self._dropped_content: list[str] = []
 
     def add_segment(
         self, kind: SegmentKind, model: str, window: int, batch_id: str, table: pa.Table, *, at: int | None = None
@@ -223,9 +226,8 @@ class Transaction:
     def drop_segments(self, records: Sequence[SegmentRecord]) -> None:
         """Forget committed segments; the caller records where their rows went, or why they did."""
         self._require_open()
-        keys = [{"key_model": record.model, "key_id": record.id} for record in records]
-        self._statements.append((_DROP_SEGMENT, keys))
-        self._dropped += [record.key for record in records]
+        self.execute(_DROP_SEGMENT, [{"key_model": record.model, "key_id": record.id} for record in records])
+        self._dropped += records
 
     def put_content(self, key: str, source: bytes | Path) -> Staged:
         """Keep content under a key of the caller's, which a row that is written with `execute` has to name."""
@@ -237,7 +239,7 @@ class Transaction:
     def drop_content(self, key: str) -> None:
         """Delete content that `put_content` kept, once this is committed; the caller drops the row that names it."""
         self._require_open()
-        self._dropped.append(key)
+        self._dropped_content.append(key)
 
     @property
     def staging(self) -> Path:
@@ -257,13 +259,6 @@ class Transaction:
         self._require_open()
         with disk_errors("read the catalog", self._where):
             return self._connection.execute(query).all()
-
-    @property
-    def obsolete(self) -> tuple[str, ...]:
-        """Keys of files that no row names any more once this is committed."""
-        new = {changed.key for _, changed in self._rewritten} | {record.key for record in self._segments.values()}
-        old = (*(record.key for record, _ in self._rewritten), *self._dropped)
-        return tuple(key for key in old if key not in new)
 
     def put_signals(
         self, model: str, window: int, signals: Iterable[tuple[str, str | None, float, float, float]]
@@ -303,7 +298,7 @@ class Transaction:
         self._over = True
         moves, self._moves = self._moves, []
         try:
-            self._created = self._files.publish(moves)
+            self._files.publish(moves)
         except BaseException:
             # Some may have moved already; the home sweeps them.
             self._moves = moves
@@ -323,15 +318,30 @@ class Transaction:
             self._replace(_SIGNALS, self._signals.values())
             self._replace(_STATES, self._states.values())
             append(self._connection, self._notes)
+            self.obsolete = (*self._unnamed(), *self._dropped_content)
 
     def _abandon(self) -> None:
         """Forget what was staged."""
         self._over = True
         self._files.discard([staged for staged, _ in self._moves])
 
+    def _unnamed(self) -> list[str]:
+        """Return the files of segments that are gone or changed, but for those that another segment's row names too.
+
+        Files are called by what is in them: two batches of the same rows in one window share one.
+        """
+        gone = [*(old for old, _ in self._rewritten), *self._dropped]
+        windows = dict.fromkeys((record.model, record.kind, record.window) for record in gone)
+        named: set[str] = set()
+        for window in windows:
+            key = dict(zip(("key_model", "key_kind", "key_window"), window, strict=True))
+            named.update(self._connection.execute(_KEYS_OF_WINDOW, key).scalars())
+        return [record.key for record in gone if record.key not in named]
+
     @cached_property
     def _subjects_key(self) -> bytes:
-        return subjects_key(self._where / "keys")
+        folder = self._where / "keys"
+        return subjects.key_of(self._connection, folder) or subjects_key(folder)
 
     def _require_open(self) -> None:
         if self._over:
