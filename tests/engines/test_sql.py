@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,6 +92,29 @@ def test_the_generic_query_runs_as_it_is_where_it_can() -> None:
     connection.register("t0", table)
     found = dict(profiles_from_counts(connection.execute(profile_query(spec, bins, "t0")).fetchall(), bins))
     assert found == counted_at_once(table, bins, spec)
+
+
+@pytest.mark.parametrize("name", ["window_number", "Pitstop_Window", "cell", "v"])
+def test_a_column_may_be_called_as_the_query_calls_its_own(name: str) -> None:
+    table, spec = example(seed=3), model()
+    table = table.rename_columns([name if column == "n" else column for column in table.column_names])
+    spec = replace(spec, columns=replace(spec.columns, features=("x", name, "kind", "empty")))
+    bins = layout(table, spec)
+    with folder_of(table) as folder:
+        found = {window: profile.pack() for window, profile in DuckDBEngine().profiles(folder, spec, bins)}
+    assert found == {window: profile.pack() for window, profile in counted_at_once(table, bins, spec).items()}
+
+
+def test_a_file_whose_name_reads_as_a_pattern_is_that_file_alone(tmp_path: Path) -> None:
+    table, spec = example(seed=3), model()
+    bins = layout(table, spec)
+    names = ("day1.parquet", "day[1].parquet", "day*.parquet")
+    for part, name in enumerate(names):
+        pq.write_table(table.slice(30 * part, 30), tmp_path / name)
+    for source, rows in ((tmp_path, 90), *((tmp_path / name, 30) for name in names)):
+        found = dict(DuckDBEngine().profiles(source, spec, bins))
+        assert found == dict(LocalEngine().profiles(source, spec, bins))
+        assert sum(profile.rows for profile in found.values()) == rows
 
 
 def test_what_sql_would_read_otherwise_is_refused() -> None:

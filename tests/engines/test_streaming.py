@@ -137,6 +137,21 @@ def test_windows_of_rows_count_on_across_files_and_need_order(tmp_path: Path) ->
         list(LocalEngine().profiles(backwards, spec, bins))
 
 
+@pytest.mark.parametrize("statistics", [True, False])
+def test_parts_in_order_by_themselves_are_refused_where_the_whole_is_not(tmp_path: Path, *, statistics: bool) -> None:
+    spec = ModelSpec(SPEC.model, SPEC.columns, time=TimeSection(window=30, period=5), trainer=SPEC.trainer)
+    table = table_of(2)
+    bins = layout_of(table, spec)
+    swapped = pa.concat_tables([table.slice(45), table.slice(0, 45)])
+    pq.write_table(swapped, tmp_path / "groups.parquet", row_group_size=45, write_statistics=statistics)
+    (tmp_path / "files").mkdir()
+    for number, part in enumerate((table.slice(45), table.slice(0, 45))):
+        pq.write_table(part, tmp_path / "files" / f"{number}.parquet", write_statistics=statistics)
+    for source in (tmp_path / "groups.parquet", tmp_path / "files"):
+        with pytest.raises(RecordError, match="not in order of time"):
+            list(LocalEngine().profiles(source, spec, bins))
+
+
 def test_only_row_groups_and_columns_that_matter_are_read(tmp_path: Path, read: list[Any]) -> None:
     table = table_of(3, rows=200, days=10)
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=20)

@@ -21,6 +21,7 @@ from pitstop.errors import (
 )
 from pitstop.records.batches import normalise
 from pitstop.records.calendar import DAY
+from pitstop.records.columns import texts
 from pitstop.records.spec import (
     ColumnsSection,
     DecisionSection,
@@ -222,6 +223,7 @@ def test_unparsable_and_missing_times_name_the_row() -> None:
     )
     refused(ColumnValueError, "'day'", "row 3", "1 of 3", table=a_table(day=[date(2020, 1, 1), date(2020, 1, 1), None]))
     refused(ColumnValueError, "whole numbers", "window = 50", table=a_table(day=[1, 2, 3]))
+    refused(ColumnValueError, "'day'", "64 bits", table=a_table(day=pa.array([1, 2, 2**63], pa.uint64())))
 
 
 def test_label_faults_name_the_row_and_the_way_out() -> None:
@@ -238,6 +240,15 @@ def test_label_faults_name_the_row_and_the_way_out() -> None:
 def test_text_that_is_no_number_is_named_with_its_row() -> None:
     assert normalise(a_spec(), a_table(x=["1", " 2.5", ""])).table["x"].to_pylist() == [2.5, None, 1.0]
     refused(ColumnValueError, "'x'", "row 2", "'1,5'", "categorical", table=a_table(x=["1", "1,5", "2"]))
+    refused(ColumnValueError, "'x'", "row 3", "'١٢'", table=a_table(x=["1", "2", "١٢"]))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-(10**17), 10**17).map(float)), min_size=1, max_size=6))
+def test_the_text_of_a_number_does_not_depend_on_those_beside_it(values: list[float | None]) -> None:
+    column = pa.chunked_array([pa.array(values, pa.float64())])
+    alone = [texts(column.slice(place, 1), "x")[0].as_py() for place in range(len(values))]
+    assert texts(column, "x").to_pylist() == alone
 
 
 def test_columns_of_unusable_types_are_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pitstop.errors import ColumnValueError, EmptyTableError, MissingColumnError, SpecError
 from pitstop.records.batches import normalise
+from pitstop.records.cadence import calendar_copies
 from pitstop.records.facts import facts_of
 from pitstop.records.infer import infer_spec
 from pitstop.records.leaks import LEAK, strength
@@ -152,6 +153,22 @@ def test_windows_follow_from_rows_and_span(days: int, per_day: int, window: Any,
     table = a_table(rows, when=[date(2018, 1, 1) + timedelta(days=row // per_day) for row in range(rows)])
     time = infer_spec(table).spec.time
     assert (time.window, time.period) == (window, period)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_label_that_has_yet_to_come_is_enough_to_begin(task: Any) -> None:
+    table = a_table(300, outcome=pa.nulls(300, pa.int64()))
+    found = infer_spec(table, label="outcome", task=task)
+    assert found.spec.columns.label == "outcome"
+    assert "no row has a label yet" in found.warnings
+
+
+def test_a_part_of_the_time_is_known_whatever_the_order_of_rows() -> None:
+    start = date(2020, 1, 1)
+    days = [start + timedelta(days=day) for day in range(800) for _ in range(20)]
+    table = pa.table({"when": days, "season": [(31 * day.month + day.day) // 40 for day in days]})
+    for rows in (table, table.take(pa.array(np.arange(table.num_rows)[::-1]))):
+        assert calendar_copies(facts_of(rows), "when") == {"season": "day of the year"}
 
 
 def test_what_cannot_be_inferred_is_an_error_with_a_way_out() -> None:

@@ -86,6 +86,7 @@ def test_decimal_commas_go_with_semicolons(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, b"a;b\n1,5;x\n2,25;y\n"))
     assert table["a"].to_pylist() == [1.5, 2.25]
     assert "decimal comma" in " ".join(source_notes(table))
+    assert read_table(written(tmp_path, b"a;b\r1,5;x\r2,25;y\r"))["a"].to_pylist() == [1.5, 2.25]
 
 
 @settings(max_examples=40, deadline=None)

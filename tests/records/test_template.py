@@ -6,9 +6,11 @@ import tomllib
 from dataclasses import fields
 from datetime import date
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pitstop.errors import SpecError
 from pitstop.records.alarms import AlarmsSection
 from pitstop.records.roles import Guess
 from pitstop.records.spec import (
@@ -107,6 +109,29 @@ def test_every_key_stands_in_the_text() -> None:
     assert list(document) == [item.name for item in fields(spec)]
     for section, keys in document.items():
         assert set(keys) == {item.name for item in fields(getattr(spec, section))}
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "words"),
+    [
+        ("alarms", "per_month = nan", "alarms.per_month is nan; expected a finite number"),
+        ("costs", "release = inf", "costs.release is inf; expected a finite number"),
+        ("value", "true_positive = nan", "expected a finite number or a table"),
+        ("value", "wrong = { constant = -inf }", "value.wrong.constant is -inf"),
+        ("trainer", f"wall_seconds = 1{'0' * 400}", "expected a finite number"),
+        ("columns", 'categorical = ["x", "x"]', "categorical names 'x' twice"),
+        ("columns", 'features = ["x", "y", "x"]', "features names 'x' twice"),
+        ("model", 'name = " "', "give the model a name"),
+    ],
+)
+def test_what_no_model_can_mean_is_refused(section: str, line: str, words: str) -> None:
+    given = {"model": {"name": 'name = "m"', "task": 'task = "binary"'}}
+    given["columns"] = {"time": 'time = "t"', "features": 'features = ["x"]'}
+    given.setdefault(section, {})[line.partition(" = ")[0]] = line
+    text = "\n".join(f"[{name}]\n" + "\n".join(lines.values()) for name, lines in given.items())
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text)
+    assert words in str(caught.value)
 
 
 def test_a_reason_stands_beside_its_key_and_what_was_told_is_no_guess() -> None:

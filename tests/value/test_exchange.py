@@ -54,12 +54,19 @@ def test_books_in_another_currency_balance_too(rates: ExchangeRates) -> None:
         ("date,from,to,rate\n1970-01-02,EUR,USD\n", "line 2"),
         ("date,from,to,rate\n1970-01-02,EUR,USD,-1\n", "line 2"),
         ("date,from,to,rate\n1970-01-02,EUR,USD,much\n", "line 2"),
+        ("date,from,to,rate\n1970-01-02,EUR,USD,2\n31/01/1970,EUR,USD,2\n", "line 3"),
+        ("date,from,to,rate\n" + "1" * 200_000 + "\n", "cannot read"),
     ],
 )
 def test_a_wrong_table_names_its_line(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "rates.csv").write_text(text)
     with pytest.raises(LedgerError, match=match):
         ExchangeRates.read(tmp_path / "rates.csv")
+
+
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_bytes(b"\xef\xbb\xbf" + RATES.replace("\n", "\r\n").encode() + b"\r\n")
+    assert ExchangeRates.read(tmp_path / "rates.csv").rate("EUR", "USD", DAY) == Decimal("1.1")
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:

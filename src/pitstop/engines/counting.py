@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pitstop.errors import ColumnValueError, RecordError, SpecError, StatisticError
@@ -139,14 +138,19 @@ class Reading:
                 raise ColumnValueError(msg)
             return calendar.window_of(times.values)
         if times.values.size and (np.diff(times.values) < 0).any():
-            msg = f"time column {name!r}: the source is not in order of time, which row-count windows need; sort it"
-            raise RecordError(msg)
+            raise out_of_order(name)
         return calendar.window_of(np.arange(first, first + times.values.size, dtype=np.int64))
 
     def wanted(self, window: int) -> bool:
         """Whether a window is asked for."""
         start, stop = self.windows
         return (start is None or window >= start) and (stop is None or window < stop)
+
+
+def out_of_order(name: str) -> RecordError:
+    """Return the error of rows that are not in order of time, where windows are numbers of rows."""
+    msg = f"time column {name!r}: the source is not in order of time, which row-count windows need; sort it"
+    return RecordError(msg)
 
 
 class RowCounter:
@@ -240,13 +244,7 @@ def feature(column: pa.ChunkedArray, name: str, *, categorical: bool) -> pa.Arra
     if convert.is_text(column.type):
         # Its words are hashed and counted: once each, not once a row.
         return encoded(column) if isinstance(column, pa.ChunkedArray) else column
-    plain = convert.decoded(column)
-    if not pa.types.is_floating(plain.type):
-        return convert.texts(plain, name)
-    values = np.asarray(plain.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)
-    as_whole = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole).cast(pa.string())
-    return pc.coalesce(as_whole, pa.array(values, from_pandas=True).cast(pa.string()))
+    return convert.texts(column, name)
 
 
 def outputs(spec: ModelSpec, roles: pa.Table) -> tuple[Any, Any]:

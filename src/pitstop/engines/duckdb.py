@@ -120,15 +120,21 @@ def _table(source: Any) -> str:
     if text.startswith('"'):
         return text
     path = Path(text)
-    files = [text]
+    files = [_exactly(text) if path.is_file() else text]
     if path.is_dir():
-        files = [str(item) for item in table_files(path)]
-        other = [name for name in files if not name.lower().endswith(PARQUET_SUFFIXES)]
+        found = [str(item) for item in table_files(path)]
+        other = [name for name in found if not name.lower().endswith(PARQUET_SUFFIXES)]
         if other:
             msg = f"{other[0]} is not Parquet, which is all that the engine duckdb reads; use the local engine"
             raise UnreadableTableError(msg)
+        files = [_exactly(name) for name in found]
     listed = ", ".join(_SQL.literal(name) for name in files)
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+
+def _exactly(path: str) -> str:
+    """Return the pattern of one file: DuckDB would read a[1].parquet as the name of a1.parquet."""
+    return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in path)
 
 
 def _schema(connection: Any, table: str) -> pa.Schema:

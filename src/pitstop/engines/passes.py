@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from pitstop.checks.excerpts import VALUES, pieces
 from pitstop.engines.base import Progress
-from pitstop.engines.counting import Counted, Reading, RowCounter, merge, require_columns
+from pitstop.engines.counting import Counted, Reading, RowCounter, merge, out_of_order, require_columns
 from pitstop.errors import RecordError, StoreError
 from pitstop.profile import Profile
 from pitstop.records.instants import read_instants
@@ -42,6 +42,8 @@ def count_scan(
     file's statistics bound the time of its row groups, those that the parts read so far reach into; else all.
     """
     require_columns(reading, scan.names)
+    if reading.spec.calendar.by_rows:
+        _require_order(scan, reading.spec.columns.time)
     wanted, reach = wanted_parts(scan, reading)
     # The first part that may hold a window decides when all windows before it are finished.
     least = _least_after(reach)
@@ -133,6 +135,24 @@ def _windows_of(scan: Scan, part: Part, reading: Reading) -> tuple[int, int] | N
         return None
     low, high = calendar.window_of(instants.values)
     return int(low), int(high)
+
+
+def _require_order(scan: Scan, name: str) -> None:
+    """Raise `RecordError` where a part begins before an earlier one ends; each part looks at its own rows itself."""
+    latest: int | None = None
+    for part in scan.parts:
+        if not part.rows:
+            continue
+        ends = scan.bounds(part, name)
+        if ends is None or not (_is_time(ends) or pa.types.is_integer(ends.type)):
+            column = pa.concat_tables(scan.batches(part, [name])).column(0)
+            ends = column.take(pa.array([0, len(column) - 1]))
+        found = read_instants(ends, name)
+        if not found.valid.all():
+            continue
+        if latest is not None and found.values[0] < latest:
+            raise out_of_order(name)
+        latest = int(found.values[1])
 
 
 def _is_time(bounds: object) -> bool:

@@ -121,13 +121,12 @@ def profile_query(
         raise SpecError(msg)
     spelled = dialect_named(dialect)
     writer = _Writer(spelled, spec, layout)
-    bounds = [
-        f"window_number {sign} {edge}" for sign, edge in zip((">=", "<"), windows, strict=True) if edge is not None
-    ]
-    kept = " WHERE window_number IS NULL OR (" + " AND ".join(bounds) + ")" if bounds else ""
+    window = writer.number
+    bounds = [f"{window} {sign} {edge}" for sign, edge in zip((">=", "<"), windows, strict=True) if edge is not None]
+    kept = f" WHERE {window} IS NULL OR (" + " AND ".join(bounds) + ")" if bounds else ""
     blocks = [writer.rows(), writer.different(), *writer.features(), *writer.outputs()]
     return (
-        f"WITH windowed AS (SELECT {writer.window()} AS window_number, t.* FROM {table} AS t),\n"
+        f"WITH windowed AS (SELECT {writer.window()} AS {window}, t.* FROM {table} AS t),\n"
         f"source AS (SELECT * FROM windowed{kept})\n" + "\nUNION ALL\n".join(blocks)
     )
 
@@ -139,6 +138,16 @@ class _Writer:
     sql: Dialect
     spec: ModelSpec
     layout: Layout
+
+    @property
+    def number(self) -> str:
+        """The name of a row's window, which is none of the model's columns in whatever case."""
+        named = self.spec.columns
+        taken = {str(name).lower() for name in (named.time, named.score, named.prediction, *named.features)}
+        name = "pitstop_window"
+        while name in taken:
+            name += "_"
+        return name
 
     def window(self) -> str:
         """Return the expression of a row's window."""
@@ -153,8 +162,8 @@ class _Writer:
     def rows(self) -> str:
         """Return the number of rows; the first part of the query names its columns."""
         return (
-            "SELECT 'rows' AS part, window_number, 0 AS cell, COUNT(*) AS row_count, 0 AS sums, 0 AS squares, "
-            "0 AS clipped FROM source GROUP BY window_number"
+            f"SELECT 'rows' AS part, {self.number} AS window_number, 0 AS cell, COUNT(*) AS row_count, 0 AS sums, "
+            f"0 AS squares, 0 AS clipped FROM source GROUP BY {self.number}"
         )
 
     def different(self) -> str:
@@ -167,8 +176,8 @@ class _Writer:
             )
         for name, _ in self.layout.categorical:
             columns.append(f"{self._text(name)} AS f{len(columns)}")
-        rows = f"SELECT DISTINCT window_number, {', '.join(columns)} FROM source"
-        return f"SELECT 'different', window_number, 0, COUNT(*), 0, 0, 0 FROM ({rows}) AS d GROUP BY window_number"
+        rows = f"SELECT DISTINCT {self.number}, {', '.join(columns)} FROM source"
+        return f"SELECT 'different', {self.number}, 0, COUNT(*), 0, 0, 0 FROM ({rows}) AS d GROUP BY {self.number}"
 
     def features(self) -> list[str]:
         numeric = [
@@ -223,11 +232,11 @@ class _Writer:
         beyond = f"CASE WHEN cell IN (0, {last}) AND (e < 0 OR e >= 65536) THEN 1 ELSE 0 END"
         square = f"CAST(FLOOR(CAST(q * q AS {self.sql.double}) / 65536) AS {self.sql.whole})"
         return (  # names are quoted
-            f"SELECT '{part}', window_number, cell, COUNT(*), SUM(q), SUM({square}), SUM(clip) FROM ("
-            f"SELECT window_number, cell, {position} AS q, {beyond} AS clip FROM ("
-            f"SELECT window_number, cell, CASE cell{places} ELSE 0 END AS e FROM ("
-            f"SELECT window_number, v, {cell} AS cell FROM ("
-            f"SELECT window_number, {value} AS v FROM source) AS a) AS b) AS c) AS d GROUP BY window_number, cell"
+            f"SELECT '{part}', {self.number}, cell, COUNT(*), SUM(q), SUM({square}), SUM(clip) FROM ("
+            f"SELECT {self.number}, cell, {position} AS q, {beyond} AS clip FROM ("
+            f"SELECT {self.number}, cell, CASE cell{places} ELSE 0 END AS e FROM ("
+            f"SELECT {self.number}, v, {cell} AS cell FROM ("
+            f"SELECT {self.number}, {value} AS v FROM source) AS a) AS b) AS c) AS d GROUP BY {self.number}, cell"
         )
 
     def _categories(self, value: str, bins: CategoryBins) -> str:
@@ -270,9 +279,9 @@ class _Writer:
         return f"CASE {' '.join(known)} ELSE {product} END" if known else product
 
     def _counts(self, part: str, cell: str) -> str:
-        inner = f"SELECT window_number, {cell} AS cell FROM source"
+        inner = f"SELECT {self.number}, {cell} AS cell FROM source"
         return (
-            f"SELECT '{part}', window_number, cell, COUNT(*), 0, 0, 0 FROM ({inner}) AS a GROUP BY window_number, cell"
+            f"SELECT '{part}', {self.number}, cell, COUNT(*), 0, 0, 0 FROM ({inner}) AS a GROUP BY {self.number}, cell"
         )
 
     def _double(self, column: str) -> str:

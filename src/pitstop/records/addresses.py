@@ -40,7 +40,11 @@ class Address:
 
     def __post_init__(self) -> None:
         """Refuse credentials in the address, which would stand in messages and process lists."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            msg = f"{self.url!r} is no address ({error}); expected one such as s3://bucket/table?region=R"
+            raise UnreadableTableError(msg) from error
         if parts.username is not None or parts.password is not None:
             msg = f"{self}: the address has credentials in it; leave them out, and give them in the environment"
             raise UnreadableTableError(msg)

@@ -103,7 +103,7 @@ def _parts(instants: Ints) -> dict[str, NDArray[np.int64]]:
         "month": month,
         "day of the month": (days - months).astype(np.int64),
     }
-    if int(days[-1].astype(np.int64)) - int(days[0].astype(np.int64)) > 500:
+    if int((days.max() - days.min()).astype(np.int64)) > 500:
         # Within one year every daily value is a function of the day of the year, which would say nothing.
         parts["day of the year"] = month * 31 + parts["day of the month"]
     return {part: values for part, values in parts.items() if values.min() < values.max()}

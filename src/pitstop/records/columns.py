@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pitstop.errors import ColumnValueError
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
+# ASCII digits only, as Arrow reads them.
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -86,17 +87,19 @@ def reads_as_number(text: str) -> bool:
 
 
 def texts(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """Return strings; null and NaN are null. Whole numbers are "1" whatever their type, booleans "true" and "false"."""
+    """Return strings; null and NaN are null. Whole numbers are "1" whatever their type, booleans "true" and "false".
+
+    The text of a value depends on that value alone, so it does not matter how a table was cut.
+    """
     plain = decoded(column)
     kind = plain.type
     if is_text(kind):
         return _flat(plain.cast(pa.string()))
     if pa.types.is_floating(kind):
         values = np.asarray(plain.cast(pa.float64()).to_numpy(), dtype=np.float64)
-        known = values[~np.isnan(values)]
-        if len(known) and bool(np.all((known == np.floor(known)) & (np.abs(known) < 2**53))):
-            return _flat(pa.chunked_array([pa.array(values, from_pandas=True)]).cast(pa.int64()).cast(pa.string()))
-        return pa.array(values, from_pandas=True).cast(pa.string())
+        whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)
+        as_whole = pa.array(np.where(whole, values, 0).astype(np.int64), mask=~whole).cast(pa.string())
+        return as_whole if whole.all() else pc.coalesce(as_whole, pa.array(values, from_pandas=True).cast(pa.string()))
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         msg = f"column {name!r} holds {kind}; expected text, numbers or dates. Leave it out of [columns]"
         raise ColumnValueError(msg)

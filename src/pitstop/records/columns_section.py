@@ -53,6 +53,12 @@ class ColumnsSection:
             self.subject,
             self.propensity,
         )
+        for key in ("features", "categorical"):
+            listed = getattr(self, key)
+            again = next((name for place, name in enumerate(listed) if name in listed[:place]), None)
+            if again is not None:
+                msg = f"[columns] {key} names {again!r} twice; name each column once"
+                raise SpecError(msg)
         taken = {*self.features, *self.segments, *self.protected, *roles}
         twice = [name for place, name in enumerate(wide) if name in taken or name in wide[:place]]
         if twice:

@@ -92,7 +92,7 @@ def infer_spec(
     window, window_guess = guess_windows(facts[found["time"].value].instants(), kept.num_rows)
     guesses = [*found.values(), chosen, window_guess]
     decision = DecisionSection()
-    if chosen.value == "binary" and label_facts is not None:
+    if chosen.value == "binary" and label_facts is not None and label_facts.distinct:
         positive = roles.guess_positive(label_facts)
         decision = DecisionSection(positive=positive.value)
         guesses.append(positive)
@@ -334,7 +334,7 @@ def _makes_segments(facts: ColumnFacts) -> bool:
 
 def _release(label: ColumnFacts | None, task: str, window: TimeSection, rows: int, time: ColumnFacts) -> float:
     """Return a tenth of the loss of one period's plausible errors, in points, to two digits."""
-    if label is None:
+    if label is None or not label.distinct:
         return 10.0
     if isinstance(window.window, int):
         per_period = float(window.window * WINDOWS_PER_PERIOD)

@@ -56,7 +56,7 @@ def read_instants(column: pa.ChunkedArray, name: str) -> Instants:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return Instants(_micros(column, name), valid, "date" if pa.types.is_date(kind) else "moment")
     if pa.types.is_integer(kind):
-        return Instants(_filled(column.cast(pa.int64())), valid, "integer")
+        return Instants(_integers(column, name), valid, "integer")
     if pa.types.is_floating(kind):
         return _whole_floats(column, name)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -69,6 +69,14 @@ def read_instants(column: pa.ChunkedArray, name: str) -> Instants:
 
 def _filled(column: pa.ChunkedArray) -> Ints:
     return np.asarray(pc.fill_null(column, 0).to_numpy(), dtype=np.int64)
+
+
+def _integers(column: pa.ChunkedArray, name: str) -> Ints:
+    try:
+        return _filled(column.cast(pa.int64()))
+    except pa.ArrowInvalid as error:
+        msg = f"time column {name!r} holds a number beyond 64 bits with a sign ({error}); correct it"
+        raise ColumnValueError(msg) from error
 
 
 def _micros(column: pa.ChunkedArray, name: str) -> Ints:

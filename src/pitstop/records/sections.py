@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from types import UnionType
@@ -47,10 +48,10 @@ def _convert(kind: Any, value: Any, source: str, where: str) -> Any:
     if hasattr(kind, "__dataclass_fields__"):
         # A section that may be written as one number says how it is read (an outcome's worth).
         of_number = getattr(kind, "of_number", None)
-        if of_number and isinstance(value, int | float) and not isinstance(value, bool):
+        if of_number and _is_finite(value):
             return of_number(float(value))
         if not isinstance(value, dict):
-            msg = f"{source}: {where} is {value!r}; expected a table"
+            msg = f"{source}: {where} is {value!r}; expected {'a finite number or ' if of_number else ''}a table"
             raise SpecError(msg)
         return built(kind, value, source, where)
     if get_origin(kind) is tuple:
@@ -62,7 +63,7 @@ def _convert(kind: Any, value: Any, source: str, where: str) -> Any:
     for option in options or (kind,):
         if get_origin(option) is Literal and value in get_args(option):
             return value
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if option is float and _is_finite(value):
             return float(value)
         if option in (int, str, bool) and type(value) is option:
             return value
@@ -70,9 +71,14 @@ def _convert(kind: Any, value: Any, source: str, where: str) -> Any:
     raise SpecError(msg)
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a double can hold. TOML knows nan and inf, and no setting means either."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 def _describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(repr(part) for part in get_args(kind))
     if get_args(kind):
         return " or ".join(_describe(part) for part in get_args(kind) if part is not type(None))
-    return {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, str(kind))
+    return {float: "a finite number", int: "a whole number", str: "a text", bool: "true or false"}.get(kind, str(kind))

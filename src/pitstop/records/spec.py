@@ -67,10 +67,16 @@ _SINCE_FIRST: tuple[tuple[str, str, Any], ...] = (
 
 @dataclass(frozen=True)
 class ModelSection:
-    """`[model]`: its name and kind of task."""
+    """`[model]`: its name, which is not empty, and kind of task."""
 
     name: str
     task: Task
+
+    def __post_init__(self) -> None:
+        """Refuse no name: what concerns no model is kept under it."""
+        if not self.name.strip():
+            msg = f"[model] name is {self.name!r}; give the model a name"
+            raise SpecError(msg)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _delimiter(sample: str, *, whole: bool) -> str:
     best, columns = ",", 1
     for candidate in _DELIMITERS:
         try:
-            widths = [len(row) for row in csv.reader(io.StringIO(sample), delimiter=candidate) if row]
+            widths = [len(row) for row in csv.reader(_lines(sample), delimiter=candidate) if row]
         except csv.Error:
             continue
         if not whole and len(widths) > 1:
@@ -105,8 +105,13 @@ def _delimiter(sample: str, *, whole: bool) -> str:
     return best if columns > 1 or best in sample.splitlines()[0] else ","
 
 
+def _lines(sample: str) -> io.StringIO:
+    """Return a text whose lines end in any of the usual ways, a carriage return alone among them."""
+    return io.StringIO(sample, newline=None)
+
+
 def _has_decimal_commas(sample: str) -> bool:
-    fields = [field for row in list(csv.reader(io.StringIO(sample), delimiter=";"))[1:] for field in row]
+    fields = [field for row in list(csv.reader(_lines(sample), delimiter=";"))[1:] for field in row]
     commas = sum(bool(_DECIMAL_COMMA.fullmatch(field)) for field in fields)
     points = sum(bool(_DECIMAL_POINT.fullmatch(field)) for field in fields)
     return commas > points

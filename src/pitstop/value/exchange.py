@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from pitstop.errors import LedgerError
+from pitstop.errors import LedgerError, SpecError
 from pitstop.records.calendar import Calendar
 from pitstop.value.ledger import ZERO, Account, Transaction
 
@@ -28,24 +28,28 @@ class ExchangeRates:
         """Read a CSV table with the columns date, from, to, rate; raise `LedgerError` naming the line that is wrong."""
         found: dict[tuple[str, str], list[tuple[int, Decimal]]] = defaultdict(list)
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            # Spreadsheets begin the file with a mark.
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 lines = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             msg = f"cannot read the exchange rates {path}: {error}"
             raise LedgerError(msg) from error
         if not lines or lines[0] != _HEAD:
             msg = f"{path} begins with {lines[0] if lines else 'nothing'}; expected the columns {', '.join(_HEAD)}"
             raise LedgerError(msg)
         for number, line in enumerate(lines[1:], start=2):
+            if not line:
+                continue
             try:
                 day, source, target, text = line
                 rate = Decimal(text)
                 if not (rate.is_finite() and rate > 0):
                     raise ValueError  # noqa: TRY301 - one message for every wrong line
-            except (ValueError, InvalidOperation) as error:
+                since = _DAYS.parse_instant(day)
+            except (ValueError, InvalidOperation, SpecError) as error:
                 msg = f"{path}, line {number}: got {line}; expected for instance 2026-01-31,EUR,USD,1.0834"
                 raise LedgerError(msg) from error
-            found[source, target].append((_DAYS.parse_instant(day), rate))
+            found[source, target].append((since, rate))
         return cls({pair: tuple(sorted(rates)) for pair, rates in found.items()})
 
     def rate(self, source: str, target: str, at: int) -> Decimal:
