@@ -92,7 +92,8 @@ def table_of(rows: Any) -> pa.Table:
         if strange is not None:
             msg = f"row {strange + 1} is a {type(rows[strange]).__name__}; expected a dict for each row"
             raise ColumnValueError(msg)
-        names = dict.fromkeys(str(name) for row in rows for name in row)
+        rows = [{str(name): value for name, value in row.items()} for row in rows]
+        names = dict.fromkeys(name for row in rows for name in row)
         content = {name: [row.get(name) for row in rows] for name in names}
         return read_table(pa.table({name: _array(name, values) for name, values in content.items()}))
     return read_table(rows)

@@ -14,7 +14,7 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pitstop.client.folder import LABELS, PREDICTIONS, table_of
 from pitstop.client.posting import Poster
 from pitstop.client.shipping import Shipper, now
 from pitstop.records.sources import plain_strings
-from pitstop.store.spool import SpoolWriter, encode_record, spool_bytes
+from pitstop.store.spool import FILE_BYTES, SpoolWriter, encode_record, spool_bytes
 
 _LOG = logging.getLogger("pitstop")
 # Calls that wait in memory; each holds the rows of one call.
@@ -33,6 +33,8 @@ WAITING = 10_000
 SPOOL_BYTES = 512 << 20
 EVERY_SECONDS = 0.25
 EXIT_SECONDS = 2.0
+# What one request holds at most; a service takes some times as much.
+PART_BYTES, PART_ROWS, PART_CELLS = 8 << 20, 250_000, 5_000_000
 
 Rows = Callable[[], Any]
 
@@ -58,21 +60,27 @@ class Sender:
         self.dropped = 0
         self._address, self._limit = address, spool_limit
         self._key = os.environ.get("PITSTOP_KEY", "") if key is None else key
-        Poster(address)  # an address that cannot be one is said now
+        Poster(address, self._key)  # an address or a key that cannot be one is said now
         self._begin()
         atexit.register(self.close)
-        os.register_at_fork(after_in_child=self._begin)
+        os.register_at_fork(after_in_child=self._begin_in_child)
 
     def log(self, rows: Any) -> None:
-        """Send predictions: the columns that the specification names, as any table or a list of dicts."""
-        self.put(PREDICTIONS, lambda: rows)
+        """Send predictions: the columns that the specification names, as any table or a list of dicts.
+
+        The rows are copied, so the caller may use what holds them for something else at once.
+        """
+        self._put_copy(PREDICTIONS, rows)
 
     def labels(self, rows: Any) -> None:
         """Send labels: id, label and, if the specification names one, the label's time."""
-        self.put(LABELS, lambda: rows)
+        self._put_copy(LABELS, rows)
 
     def put(self, kind: str, rows: Rows) -> None:
         """Send what `rows()` returns when the background thread calls it."""
+        if self._closed.is_set():
+            self._drop("the sender is closed")
+            return
         if len(self._waiting) >= WAITING:
             self._drop("rows come faster than they can be kept")
             return
@@ -80,9 +88,17 @@ class Sender:
         if not self._wake.is_set():
             self._wake.set()
 
+    def _put_copy(self, kind: str, rows: Any) -> None:
+        try:
+            kept = _copied(rows)
+        except Exception as error:  # noqa: BLE001 - the program that predicts must never notice
+            self._drop(f"what was logged cannot be copied: {error}")
+            return
+        self.put(kind, lambda: kept)
+
     @property
     def problem(self) -> str:
-        """Why what was logged does not arrive, empty where it does."""
+        """Why what was logged does not arrive, or was dropped or refused the last time; empty where it arrives."""
         return self._problem or self._shipper.problem
 
     def flush(self, seconds: float = 10.0) -> bool:
@@ -104,14 +120,22 @@ class Sender:
         self._thread.join(EXIT_SECONDS)
         self._shipper.close(EXIT_SECONDS)
 
+    def _begin_in_child(self) -> None:
+        """Begin anew in a forked child, without the locks that it has of its parent."""
+        self._writer.close()
+        self._shipper.drop_inherited()
+        if not self._closed.is_set():
+            self._begin()
+
     def _begin(self) -> None:
         """Start the threads; a forked child has none, and none of its parent's rows."""
         self._waiting: deque[tuple[str, Rows]] = deque()
         self._flushes: deque[threading.Event] = deque()
         self._wake, self._closed = threading.Event(), threading.Event()
         self._problem = ""
-        self._writer = SpoolWriter(self.spool)
-        self._shipper = Shipper(self.spool, Poster(self._address, self._key))
+        # A file goes once it is finished and shipped, so one alone must not fill the spool.
+        self._writer = SpoolWriter(self.spool, file_bytes=min(FILE_BYTES, self._limit // 4))
+        self._shipper = Shipper(self.spool, Poster(self._address, self._key), self._limit)
         self._thread = threading.Thread(target=self._run, name="pitstop-log", daemon=True)
         self._thread.start()
 
@@ -133,19 +157,24 @@ class Sender:
     def _keep(self, calls: list[tuple[str, Rows]]) -> None:
         if not calls:
             return
+        before = self.dropped
         try:
             if spool_bytes(self.spool) > self._limit:
                 self._drop(f"{self.spool} is full and the service does not answer", len(calls))
                 return
             records = []
             for kind in (PREDICTIONS, LABELS):
-                for table in _together([table for given, rows in calls if given == kind for table in self._read(rows)]):
-                    meta = {"model": self.model, "kind": kind, "format": "arrow", "id": uuid.uuid4().hex}
-                    records.append(encode_record(meta, _stream(table), now()))
+                tables = [table for given, rows in calls if given == kind for table in self._read(rows)]
+                for table in _together(tables, in_order=kind == LABELS):
+                    meta = {"model": self.model, "kind": kind, "format": "arrow"}
+                    records += [
+                        encode_record({**meta, "id": uuid.uuid4().hex}, _stream(part), now()) for part in _parts(table)
+                    ]
             if records:
                 self._writer.append(records)
                 self._shipper.wake()
-            self._problem = ""
+            if self.dropped == before:
+                self._problem = ""
         except Exception as error:  # noqa: BLE001 - the program that predicts must never notice
             self._drop(f"rows cannot be kept: {error}", len(calls))
 
@@ -164,12 +193,35 @@ class Sender:
         self._problem = why
 
 
-def _together(tables: list[pa.Table]) -> list[pa.Table]:
-    """Return tables of one schema as one, in the order in which each schema first came."""
-    groups: dict[str, list[pa.Table]] = {}
+def _copied(rows: Any) -> Any:
+    """Return rows that the caller cannot change any more; tables of Arrow and Polars never change."""
+    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+        return [dict(row) if isinstance(row, Mapping) else row for row in rows]
+    return rows.copy() if hasattr(rows, "copy") else rows
+
+
+def _together(tables: list[pa.Table], *, in_order: bool) -> list[pa.Table]:
+    """Return tables of one schema as one, in the order in which each schema first came.
+
+    `in_order`: only neighbours, because of two labels of one id the last one holds.
+    """
+    groups: list[tuple[str, list[pa.Table]]] = []
     for table in tables:
-        groups.setdefault(table.schema.remove_metadata().to_string(), []).append(table.replace_schema_metadata(None))
-    return [pa.concat_tables(group) for group in groups.values()]
+        name = table.schema.remove_metadata().to_string()
+        known = groups[-1:] if in_order else groups
+        group = next((members for other, members in known if other == name), None)
+        if group is None:
+            groups.append((name, group := []))
+        group.append(table.replace_schema_metadata(None))
+    return [pa.concat_tables(group) for _, group in groups]
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """Cut a table into parts that a service takes in one request."""
+    by_bytes = table.num_rows * PART_BYTES // max(table.nbytes, 1)
+    rows = max(1, min(by_bytes, PART_ROWS, PART_CELLS // max(table.num_columns, 1)))
+    for first in range(0, table.num_rows, rows):
+        yield table.slice(first, rows)
 
 
 def _stream(table: pa.Table) -> bytes:

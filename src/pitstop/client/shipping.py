@@ -22,12 +22,18 @@ _SENT = ".sent"
 
 
 class Shipper:
-    """A thread that posts the records of a spool in order. Of several processes with one spool one ships at a time."""
+    """A thread that posts the records of a spool in order. Of several processes with one spool one ships at a time.
 
-    def __init__(self, spool: Path, poster: Poster) -> None:
+    `problem` says why they do not arrive, or why the last one was refused; empty where they do. Of refused batches as
+    many are kept as have `refused_bytes`.
+    """
+
+    def __init__(self, spool: Path, poster: Poster, refused_bytes: int) -> None:
         self.spool = spool
         self.problem = ""
         self._poster = poster
+        self._refused, self._refused_limit = "", refused_bytes
+        self._refused_size: int | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
         self._idle = threading.Event()
         self._lock: int | None = None
@@ -47,6 +53,15 @@ class Shipper:
         self._wake.set()
         self._thread.join(max(seconds, 0.1))
 
+    def drop_inherited(self) -> None:
+        """Close what a forked child has of its parent's lock: else nobody could ship once the parent has ended."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
+
     def _run(self) -> None:
         wait = PAUSE
         while not self._stop.is_set():
@@ -56,6 +71,8 @@ class Shipper:
                 answer = self._ship_all()
             except (PitstopError, OSError) as error:
                 answer = Answer("later", str(error))
+            except Exception as error:  # noqa: BLE001 - a thread that ended without a word would ship nothing any more
+                answer = Answer("later", f"{type(error).__name__}: {error}")
             if answer.outcome == "later":
                 if not self.problem:
                     _LOG.warning("predictions wait in %s: %s", self.spool, answer.detail)
@@ -63,13 +80,13 @@ class Shipper:
                 # Twice as long each time, unless the service says how long.
                 wait = min(answer.wait or 2 * max(wait, PAUSE), LONGEST_WAIT)
                 self._stop.wait(wait)
+                self._wake.set()  # it was waited already
             else:
-                self.problem, wait = "", PAUSE
+                self.problem, wait = self._refused, PAUSE
                 if not self._wake.is_set():
                     self._idle.set()
         self._poster.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        self._give_back()
 
     def _ship_all(self) -> Answer:
         if not self._alone():
@@ -92,12 +109,29 @@ class Shipper:
         meta = record.meta
         answer = self._poster.post(meta["model"], meta["kind"], bytes(record.payload), name=meta["id"])
         if answer.outcome == "refused":
-            # Kept, because the rows may be right and the service set up wrongly.
-            folder = self.spool / REFUSED
-            folder.mkdir(exist_ok=True)
-            (folder / f"{meta['id']}.record").write_bytes(encode_record(meta, record.payload, record.at))
-            _LOG.error("a batch of %s was refused and set aside in %s: %s", meta["kind"], folder, answer.detail)
+            self._refused = answer.detail
+            self._set_aside(record, answer.detail)
+        elif answer.outcome == "taken":
+            self._refused = ""
         return answer
+
+    def _set_aside(self, record: SpoolRecord, why: str) -> None:
+        """Keep a refused batch, because the rows may be right and the service set up wrongly."""
+        folder, meta = self.spool / REFUSED, record.meta
+        content = encode_record(meta, record.payload, record.at)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._refused_size is None or self._refused_size + len(content) > self._refused_limit:
+            # Somebody may have looked through them and deleted some.
+            self._refused_size = sum(path.stat().st_size for path in folder.iterdir())
+        if self._refused_size + len(content) > self._refused_limit:
+            _LOG.error("a batch of %s was refused and dropped, because %s is full: %s", meta["kind"], folder, why)
+            return
+        path = folder / f"{meta['id']}.record"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        self._refused_size += len(content)
+        _LOG.error("a batch of %s was refused and set aside in %s: %s", meta["kind"], folder, why)
 
     def _alone(self) -> bool:
         """Return whether this process ships from this spool; become the one where there is none."""

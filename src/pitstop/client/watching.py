@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +18,29 @@ import pyarrow as pa
 
 from pitstop.client.sending import Sender
 from pitstop.errors import SpecError
+from pitstop.records.columns import classes as class_names
 from pitstop.records.sources import read_table
 from pitstop.records.spec import ModelSpec, load_spec
 
 _LOG = logging.getLogger("pitstop")
 
 
+@dataclass(frozen=True)
+class _Own:
+    """The ids of a call that was made without any: written out only when somebody asks."""
+
+    call: str
+    rows: int
+
+    def names(self) -> list[str]:
+        return [f"{self.call}-{place}" for place in range(self.rows)]
+
+
 class Watched:
     """Stands for an estimator: every attribute is the estimator's own, and what it predicts is logged.
 
     `predict(X, ids=...)` and `predict_proba(X, ids=...)` take the ids by which labels will be joined; without them each
-    row gets one, and `last_ids` returns those of the last call (of the thread that asks for them soon after). The
+    row gets one, and `last_ids` returns those of the last call (of the thread that asks, where it made one). The
     columns have the names of the specification. `X` is a table with columns, or an array whose columns are the
     estimator's `feature_names_in_`, else the specification's features in their order.
     """
@@ -32,8 +48,9 @@ class Watched:
     def __init__(self, estimator: Any, sender: Sender, spec: ModelSpec) -> None:
         self._estimator, self._spec = estimator, spec
         self.sender = sender
-        self._token, self._count = secrets.token_hex(6), 0
-        self._last: tuple[int, int] | Sequence[Any] = (0, 0)
+        self._token, self._calls = _new_token(), count()
+        self._last: list[Any] | _Own = []
+        self._of_thread = threading.local()
         self._failed = False
 
     def __getattr__(self, name: str) -> Any:
@@ -56,43 +73,46 @@ class Watched:
     @property
     def last_ids(self) -> list[Any]:
         """The ids of the rows of the last call."""
-        if isinstance(self._last, tuple):
-            first, count = self._last
-            return [f"{self._token}-{number}" for number in range(first, first + count)]
-        return list(self._last)
+        found: list[Any] | _Own = getattr(self._of_thread, "last", self._last)
+        return found.names() if isinstance(found, _Own) else list(found)
+
+    def _own_ids(self, rows: int) -> _Own:
+        """Return ids that no other call has, be it of another thread or of a process that was forked from this one."""
+        if self._token[0] != os.getpid():
+            self._token = _new_token()
+        return _Own(f"{self._token[1]}-{next(self._calls)}", rows)
 
     def _log(self, rows: Any, said: Any, scores: Any, ids: Sequence[Any] | None) -> None:
         try:
-            moment, count = datetime.now(UTC), len(rows)
-            first = self._count
-            self._count += count
-            self._last = (first, count) if ids is None else ids
+            moment = datetime.now(UTC)
+            names = self._own_ids(len(rows)) if ids is None else list(ids)
+            self._last = self._of_thread.last = names
             # Copies, because the caller may change what it asked about as soon as it has the answer.
-            kept = rows.copy() if hasattr(rows, "copy") else rows
+            kept = np.array(rows) if isinstance(rows, list) else rows.copy() if hasattr(rows, "copy") else rows
             outcome = None if said is None else np.array(said)
             chances = None if scores is None else np.array(scores)
-            names = None if ids is None else list(ids)
-            self.sender.put("predictions", lambda: self._table(kept, outcome, chances, names, first, moment))
+            self.sender.put("predictions", lambda: self._table(kept, outcome, chances, names, moment))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets its prediction
             if not self._failed:
                 _LOG.error("a prediction could not be logged: %s", error)
             self._failed = True
 
-    def _table(
-        self, rows: Any, said: Any, scores: Any, ids: list[Any] | None, first: int, moment: datetime
-    ) -> pa.Table:
+    def _table(self, rows: Any, said: Any, scores: Any, ids: list[Any] | _Own, moment: datetime) -> pa.Table:
         """Return the rows as the specification names their columns; called in the background."""
         columns, spec = self._spec.columns, self._spec
         table = self._features(rows)
-        count = table.num_rows
-        own = [f"{self._token}-{number}" for number in range(first, first + count)] if ids is None else ids
         if columns.id is not None:
-            table = _with(table, columns.id, pa.array([str(name) for name in own]))
+            table = _with(table, columns.id, _id_column(ids.names() if isinstance(ids, _Own) else ids))
         if columns.time not in table.column_names:
-            table = _with(table, columns.time, pa.array([moment] * count, pa.timestamp("us", tz="UTC")))
+            table = _with(table, columns.time, pa.array([moment] * len(table), pa.timestamp("us", tz="UTC")))
         if scores is not None:
-            classes = [str(_plain(name)) for name in self._estimator.classes_]
+            # As labels are named: 1.0 is "1", True is "true".
+            classes = class_names(pa.chunked_array([pa.array(self._estimator.classes_)]), "classes_").to_pylist()
             if spec.model.task == "binary" and columns.score is not None:
+                if spec.decision.positive not in classes:
+                    known = ", ".join(map(repr, classes))
+                    msg = f"[decision] positive is {spec.decision.positive!r}, and the estimator's classes are {known}"
+                    raise SpecError(msg)
                 chosen = scores[:, classes.index(spec.decision.positive)]
                 table = _with(table, columns.score, pa.array(chosen.astype(np.float64)))
                 said = np.array(classes)[np.where(chosen >= spec.decision.threshold, *_sides(spec, classes))]
@@ -102,7 +122,7 @@ class Watched:
                 if columns.score is not None:
                     table = _with(table, columns.score, pa.array(scores.max(axis=1).astype(np.float64)))
         elif columns.score is not None and spec.model.task != "regression":
-            table = _with(table, columns.score, pa.nulls(count, pa.float64()))
+            table = _with(table, columns.score, pa.nulls(len(table), pa.float64()))
         if columns.prediction is not None:
             table = _with(table, columns.prediction, pa.array(said))
         return table
@@ -143,8 +163,15 @@ def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     return table.append_column(name, column)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+def _new_token() -> tuple[int, str]:
+    return os.getpid(), secrets.token_hex(6)
+
+
+def _id_column(ids: list[Any]) -> pa.Array:
+    """Return ids as a column; numbers stay numbers, so that they are named as those of the labels are."""
+    if all(isinstance(name, int | float | np.number) for name in ids):
+        return pa.array(ids)
+    return pa.array([str(name) for name in ids])
 
 
 def _sides(spec: ModelSpec, classes: list[str]) -> tuple[int, int]:
