@@ -57,7 +57,7 @@ class Sender:
     ) -> None:
         self.model = model
         self.spool = Path(spool) if spool is not None else _usual_spool(model)
-        self.dropped = 0
+        self.dropped = self._dropped_before = 0
         self._address, self._limit = address, spool_limit
         self._key = os.environ.get("PITSTOP_KEY", "") if key is None else key
         Poster(address, self._key)  # an address or a key that cannot be one is said now
@@ -99,17 +99,22 @@ class Sender:
     @property
     def problem(self) -> str:
         """Why what was logged does not arrive, or was dropped or refused the last time; empty where it arrives."""
-        return self._problem or self._shipper.problem
+        return "; ".join(filter(None, (self._problem, self._shipper.problem)))
 
     def flush(self, seconds: float = 10.0) -> bool:
-        """Wait until everything was shipped, `seconds` at most; return whether it was. For tests and scripts."""
+        """Wait until everything was shipped, `seconds` at most; return whether all since the last time was.
+
+        For tests and scripts.
+        """
         done = threading.Event()
         self._flushes.append(done)
         self._wake.set()
         if not done.wait(seconds):
             return False
+        before, self._dropped_before = self._dropped_before, self.dropped
         self._shipper.wake()
-        return self._shipper._idle.wait(seconds) and not self.problem  # noqa: SLF001 - two halves of one thing
+        shipped = self._shipper._idle.wait(seconds) and not self._shipper.problem  # noqa: SLF001 - two halves of one thing
+        return shipped and self._dropped_before == before
 
     def close(self) -> None:
         """Keep what waits, ship for two seconds at most, and end; what was not shipped stays in the spool."""

@@ -76,19 +76,21 @@ def test_a_batch_is_in_the_spool_when_it_is_acknowledged(workspace: Path, specs:
         (404, "no model 'strange'", {"path": "/v1/models/strange/labels", "body": b"{}"}),
         (404, "nothing here", {"path": "/v1/models/m/other"}),
         (405, "only POST", {"method": "GET"}),
-        (413, "more than 1,000 bytes", {"body": b" " * 1_001}),
-        (413, "more than 1,000 bytes", {"body": b" " * 1_001, "parts": 3, "headers": {"content-length": "5"}}),
-        (413, "more than 1,000 bytes", {"headers": {"content-length": "-1"}}),
+        (413, "more than 30,000 bytes", {"body": b" " * 30_001}),
+        (413, "more than 30,000 bytes", {"body": b" " * 30_001, "parts": 3, "headers": {"content-length": "5"}}),
+        (413, "more than 30,000 bytes", {"headers": {"content-length": "-1"}}),
         (413, "21 rows", {"body": b"[" + b"{}," * 20 + b"{}]"}),
         (415, "content type 'application/pickle'", {"headers": {"content-type": "application/pickle"}}),
         (415, "encoded as 'gzip'", {"headers": {"content-encoding": "gzip"}}),
         (400, "at most 200", {"headers": {"idempotency-key": "k" * 201}, "body": b"{}"}),
+        (400, "not printable", {"query_string": b"batch=a%00b", "body": b"{}"}),
+        (413, "2,001 columns", {"body": json.dumps({f"{n}": 0 for n in range(2_001)}).encode()}),
     ],
 )
 def test_what_cannot_be_taken_gets_a_problem_and_leaves_nothing(
     workspace: Path, specs: Specs, status: int, words: str, asked: dict[str, Any]
 ) -> None:
-    with Inbox(workspace, specs, limits=Limits(body_bytes=1_000, rows=20)) as inbox:
+    with Inbox(workspace, specs, limits=Limits(body_bytes=30_000, rows=20)) as inbox:
         code, headers, problem = ask(inbox, **asked)
         assert (code, headers["content-type"]) == (status, "application/problem+json")
         assert problem["status"] == status
@@ -120,6 +122,45 @@ def test_a_disk_that_is_nearly_full_is_left_to_the_store(workspace: Path, specs:
         code, headers, problem = ask(inbox, body=b"{}")
     assert (code, headers["retry-after"]) == (429, "30")
     assert "make room" in problem["detail"]
+
+
+def test_a_failure_that_is_not_of_the_disk_is_answered_and_the_next_batch_is_taken(
+    workspace: Path, specs: Specs
+) -> None:
+    with Inbox(workspace, specs) as inbox:
+        writer = inbox._commits._writer
+        real = writer.append
+
+        def fails(_: Any) -> None:
+            writer.append = real  # type: ignore[method-assign]
+            raise MemoryError
+
+        writer.append = fails  # type: ignore[method-assign, assignment]
+        code, headers, problem = ask(inbox, body=b"{}")
+        assert (code, headers["retry-after"]) == (503, "5")
+        assert "MemoryError" in problem["detail"]
+        assert ask(inbox, body=b"{}")[0] == 200
+
+
+def test_a_batch_that_comes_while_the_inbox_closes_is_answered(workspace: Path, specs: Specs) -> None:
+    inbox = Inbox(workspace, specs)
+    commits, real = inbox._commits, inbox._commits._lock
+
+    class Closing:
+        """Closes the inbox just before a batch is put among those that wait."""
+
+        def __enter__(self) -> None:
+            if commits._lock is self:  # type: ignore[comparison-overlap]
+                commits._lock = real
+                inbox.close()
+            real.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            real.release()
+
+    commits._lock = Closing()  # type: ignore[assignment]
+    code, headers, _ = ask(inbox, body=b"{}")
+    assert (code, headers["retry-after"]) == (429, "1")
 
 
 def test_a_sender_who_hangs_up_leaves_nothing(workspace: Path, specs: Specs) -> None:

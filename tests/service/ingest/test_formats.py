@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import ColumnValueError, EmptyTableError, RecordError, TooLargeError, UnreadableTableError
+from pitstop.service.ingest import formats
 from pitstop.service.ingest.batch import Limits
 from pitstop.service.ingest.formats import FORMATS, count_rows, read_batch
 
@@ -81,7 +83,7 @@ def bomb_of_text() -> pa.Table:
 def test_more_than_is_allowed_is_refused(kind: str) -> None:
     many = pa.table({"x": list(range(101))})
     wide = pa.table({f"c{n}": [1] for n in range(11)})
-    for table in (many, wide) if kind not in ("json", "ndjson") else (many,):
+    for table in (many, wide):
         with pytest.raises(TooLargeError):
             count_rows(kind, written(table, kind), SMALL)
 
@@ -96,6 +98,62 @@ def test_a_few_bytes_that_become_many_are_refused_before_they_do(kind: str) -> N
     assert len(payload) < 30_000
     with pytest.raises(TooLargeError):
         count_rows("parquet", payload)
+
+
+def test_views_that_share_one_text_are_as_large_as_what_they_show() -> None:
+    long = b"x" * 1_000
+    views = b"".join(struct.pack("<i4sii", len(long), long[:4], 0, 0) for _ in range(90))
+    shared = pa.Array.from_buffers(pa.string_view(), 90, [None, pa.py_buffer(views), pa.py_buffer(long)])
+    for column in (shared, pa.DictionaryArray.from_arrays(pa.array([0] * 90, pa.int32()), shared.slice(0, 1))):
+        payload = written(pa.table({"id": column}), "arrow")
+        assert len(payload) < 5_000
+        with pytest.raises(TooLargeError, match="90,000 bytes in column 'id'"):
+            count_rows("arrow", payload, SMALL)
+    few = pa.table({"id": pa.array(["a", None, "b" * 99], pa.string_view())})
+    assert read_batch("arrow", written(few, "arrow"), SMALL)["id"].to_pylist() == ["a", None, "b" * 99]
+
+
+@pytest.mark.parametrize("kind", ["json", "ndjson", "messages"])
+def test_rows_that_share_no_names_are_as_large_as_their_table(kind: str) -> None:
+    """Ten rows of ten names each are a table of a hundred columns; with all bytes allowed it would fill the memory."""
+    apart = [{f"{row}-{place}": 1 for place in range(5)} for row in range(5)]
+    deep = [{"x": {f"{row}-{place}": 1 for place in range(10)}} for row in range(10)]
+    listed = [{"x": [[{f"{place}": 1}] for place in range(40)]}]
+    for rows in (apart, deep, listed):
+        lines = [json.dumps(row) for row in rows]
+        if kind == "messages":
+            lines = [json.dumps({"id": f"{place}", "rows": row}) for place, row in enumerate(rows)]
+        payload = json.dumps(rows) if kind == "json" else "\n".join(lines)
+        for measure in (count_rows, read_batch):
+            with pytest.raises(TooLargeError):
+                measure(kind, payload.encode(), SMALL)
+    # Objects in columns that nobody asks for are no fault.
+    assert count_rows("json", json.dumps([{"id": n, "more": {"a": [1, 2]}} for n in range(20)]).encode(), SMALL) == 20
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ",".join(f"c{n}" for n in range(11)),
+        "\r\n\n" + ";".join(f"c{n}" for n in range(11)),
+        '"a\n""\nb","x\n"' + "\tc" * 5 + ",c" * 9,
+        "\ufeff" + '"a\nb"' + "|c" * 10,
+        'a;"b' + ",c" * 200,
+    ],
+)
+def test_a_header_of_too_many_columns_is_refused_before_it_is_read(
+    header: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each column costs a reader some kilobytes, whatever it holds."""
+    monkeypatch.setattr(formats, "read_csv", lambda _: pytest.fail("it was read"))
+    for encoding in ("utf-8", "utf-16"):
+        with pytest.raises(TooLargeError, match="columns"):
+            count_rows("csv", (header + "\n1\n").encode(encoding), SMALL)
+
+
+def test_a_header_of_few_columns_with_quoted_delimiters_is_read() -> None:
+    payload = b'"a, b, c, d, e, f, g, h, i, j, k, l",5"\n' + b'"x, y",1\n' * 90
+    assert count_rows("csv", payload, SMALL) == 90
 
 
 def test_a_compressed_arrow_stream_is_refused_unread() -> None:

@@ -59,3 +59,16 @@ def test_the_intake_is_the_same_on_servers(tmp_path: Path, request: pytest.Fixtu
     with Home.open(tmp_path / "copy") as home:
         check_counts(home, spec)
         assert not home.verify(rows=True).faults
+
+
+@pytest.mark.slow
+def test_a_name_that_the_database_refuses_holds_up_nobody(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """PostgreSQL keeps no NUL in a text: such a column's name in a reason would stop storing for ever."""
+    write_location(tmp_path / "records", Location(request.getfixturevalue("postgres").url("intake_nul"), ""))
+    spec = parse_spec(SPEC)
+    with Inbox(tmp_path, lambda _: spec) as inbox, inbox.drain() as drain:
+        put(inbox, "predictions", [{"a\0b": 1}], "of \0 somebody")
+        put(inbox, "predictions", rows_of(0, 3))
+        assert drain.run_dry().quarantined == 1
+        assert drain.home.read_segments("predictions", "m").num_rows == 3
+        assert "It has: a\\x00b" in inbox.quarantined()[0].reason

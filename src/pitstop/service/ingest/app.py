@@ -100,6 +100,8 @@ async def _take(inbox: Inbox, scope: Scope, receive: Receive) -> Receipt | _Refu
     name = _batch_id(headers, scope.get("query_string", b""))
     if len(name) > limits.id_length:
         return _Refusal(400, f"the batch's id has {len(name)} characters; at most {limits.id_length} are taken")
+    if not name.isprintable():
+        return _Refusal(400, f"the batch's id {name!r} has characters that are not printable; ids are printable text")
     return await _accepted(inbox, unquote(model), kind, headers, payload, name, by)
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pitstop.errors import IngestError, OverloadedError, SpoolError
@@ -65,19 +66,21 @@ class GroupCommit:
 
     def close(self) -> None:
         """Write what was submitted, and end."""
-        self._closing = True
+        with self._lock:
+            self._closing = True
         self._wake.set()
         self._thread.join()
         self._writer.close()
 
     def _submit(self, record: bytes, loop: asyncio.AbstractEventLoop | None, done: Any) -> None:
-        if self._closing:
-            msg = "the service is stopping; send the batch again in a moment"
-            raise OverloadedError(msg, 1)
-        if self._bytes and self._bytes + len(record) > self._limit:
-            msg = f"{self._bytes:,} bytes wait to be written to the disk already; send the batch again in a moment"
-            raise OverloadedError(msg, 1)
         with self._lock:
+            # Under the lock: what is appended after the thread has ended would be waited for in vain.
+            if self._closing:
+                msg = "the service is stopping; send the batch again in a moment"
+                raise OverloadedError(msg, 1)
+            if self._bytes and self._bytes + len(record) > self._limit:
+                msg = f"{self._bytes:,} bytes wait to be written to the disk already; send the batch again in a moment"
+                raise OverloadedError(msg, 1)
             self._bytes += len(record)
             self._waiting.append((record, loop, done))
         if not self._wake.is_set():  # asking is much cheaper than setting
@@ -112,6 +115,9 @@ class GroupCommit:
             self._writer.append([record for record, _, _ in group])
         except SpoolError as failure:
             error = failure
+        except Exception as failure:  # noqa: BLE001 - without this thread everybody would wait for an answer for ever
+            msg = f"the spool cannot be written ({type(failure).__name__}: {failure}); send the batch again in a moment"
+            error = SpoolError(msg)
         self.error = error
         with self._lock:
             self._bytes -= sum(len(record) for record, _, _ in group)
@@ -123,7 +129,7 @@ class GroupCommit:
             else:
                 by_loop.setdefault(loop, []).append(done)
         for loop, futures in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, so nobody waits any more
                 loop.call_soon_threadsafe(_settle, futures, error)
 
 

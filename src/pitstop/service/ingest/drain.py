@@ -38,6 +38,8 @@ from pitstop.store.transaction import Transaction
 from pitstop.store.waiting import erase_waiting, retain_waiting
 
 SPOOL, RECORDS, MODELS = "spool", "records", "models"
+# How much of a reason is kept, in characters: names that somebody sent may be long.
+_REASON = 4_000
 
 
 @dataclass(frozen=True)
@@ -325,10 +327,16 @@ def _name(records: Sequence[SpoolRecord]) -> str:
 
 def _entry(record: SpoolRecord, reason: str) -> Quarantined:
     meta = record.meta
-    name = meta.get("id") or f"{record.file}:{record.start}"
+    name = _kept_text(meta.get("id") or f"{record.file}:{record.start}")
+    why = _kept_text(reason[:_REASON])
     return Quarantined(
-        0, meta["model"], meta["kind"], meta["format"], name, record.at, reason, "open", bytes(record.payload)
+        0, meta["model"], meta["kind"], meta["format"], name, record.at, why, "open", bytes(record.payload)
     )
+
+
+def _kept_text(text: str) -> str:
+    """Return a text that any catalog keeps: one that refused it would refuse the same group for ever."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _damage(folder: Path, name: str, start: int, end: int) -> Quarantined:

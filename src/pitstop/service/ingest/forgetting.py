@@ -7,7 +7,8 @@ Both are one transaction, and the journal goes on verifying.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,8 @@ from pitstop.errors import RecordError
 from pitstop.records.columns import texts
 from pitstop.records.identity import artifact_id
 from pitstop.records.spec import ModelSpec
-from pitstop.service.ingest.formats import read_batch
+from pitstop.service.ingest.formats import json_rows, read_batch
+from pitstop.service.ingest.reading import JSON
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.store.home import Home
 from pitstop.store.home_journal import HOUSE
@@ -71,18 +73,48 @@ def names(spec: ModelSpec | None, subject: str, kind: str, payload: bytes) -> bo
     value; of what cannot be read as its format `kind`, that the name stands in it.
     """
     whom = None if spec is None else spec.columns.subject or spec.columns.id
+    own = (whom, spec.columns.id) if spec is not None else ()
     try:
+        if kind in JSON:
+            # By rows: what waits there is often no table, because a column mixes types.
+            return _rows_name(json_rows(kind, payload), subject, whom, own)
         table = read_batch(kind, payload)
-        if spec is not None and whom in table.column_names:
-            table = table.select(
-                [name for name in dict.fromkeys((whom, spec.columns.id)) if name in table.column_names]
-            )
+        if whom in table.column_names:
+            table = table.select([name for name in dict.fromkeys(own) if name in table.column_names])
         columns = [_texts(column) for column in table.columns if not pa.types.is_nested(column.type)]
     except (RecordError, pa.ArrowException):
-        return subject.encode() in payload
-    if len(columns) < table.num_columns and subject.encode() in payload:
+        return _stands_in(payload, subject)
+    if len(columns) < table.num_columns and _stands_in(payload, subject):
         return True
     return any(bool(pc.any(pc.equal(column, subject)).as_py()) for column in columns)
+
+
+def _rows_name(rows: Sequence[Mapping[str, Any]], subject: str, whom: str | None, own: Sequence[str | None]) -> bool:
+    chosen = set(own) if any(whom in row for row in rows) else None
+    waiting = [value for row in rows for name, value in row.items() if chosen is None or name in chosen]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += value
+        elif subject == value or subject in _names_of(value):
+            return True
+    return False
+
+
+def _names_of(value: Any) -> tuple[str, ...]:
+    """Return what a number or a truth value may be called in the store."""
+    if type(value) is bool:
+        return ("true" if value else "false",)
+    if type(value) is float and value.is_integer():
+        return str(value), str(int(value))
+    return (str(value),) if type(value) in (int, float) else ()
+
+
+def _stands_in(payload: bytes, subject: str) -> bool:
+    """Return whether a name stands in bytes, as it is or as JSON writes it in ASCII."""
+    return subject.encode() in payload or json.dumps(subject)[1:-1].encode() in payload
 
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:

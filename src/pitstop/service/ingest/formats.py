@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc as pa_ipc
@@ -46,6 +50,8 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 FORMATS = ("json", "ndjson", "csv", "arrow", "parquet")
 ROWS_AT_A_TIME = 65_536
+_DELIMITERS = (b",", b";", b"\t", b"|")
+_SIGNS = re.compile(rb'[",;\t|\r\n]')
 
 
 def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
@@ -66,7 +72,7 @@ def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
 def read_batch(kind: str, payload: bytes, limits: Limits = LIMITS) -> pa.Table:
     """Return the rows of a payload as a table. Raises as `count_rows` does."""
     if kind in ("json", "ndjson", MESSAGES):
-        return table_of_rows(json_rows(kind, payload, limits))
+        return table_of_rows(json_rows(kind, payload, limits), limits)
     read = _READERS[_known(kind)]
     with _broken(kind):
         return _checked(read(payload, limits), limits)
@@ -91,19 +97,16 @@ def json_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> list[dict[s
         msg = f"the body is a JSON {type(found).__name__}; expected an object, or an array of objects, one for each row"
         raise UnreadableTableError(msg)
     _limit(len(found), limits.rows, "rows")
-    cells = 0
     for place, row in enumerate(found):
         if type(row) is not dict:
             msg = f"row {place + 1} is a JSON {type(row).__name__}; expected an object"
             raise UnreadableTableError(msg)
-        cells += len(row) + sum(len(value) for value in row.values() if type(value) is list)
-    _limit(cells, limits.cells, "cells")
     return found
 
 
-def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return rows as a table; a key that a row lacks is null there."""
-    names = dict.fromkeys(name for row in rows for name in row)
+def table_of_rows(rows: Sequence[Mapping[str, Any]], limits: Limits = LIMITS) -> pa.Table:
+    """Return rows as a table; a key that a row lacks is null there. Raises `TooLargeError` and `ColumnValueError`."""
+    names = _measured(rows, limits)
     content = {}
     for name in names:
         try:
@@ -112,6 +115,36 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             msg = f"column {name!r} mixes types ({error}); give all its values one type"
             raise ColumnValueError(msg) from error
     return pa.table(content)
+
+
+def _measured(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Mapping[str, None]:
+    """Hold the table that rows would become against the limits; return the names of its columns in order.
+
+    Each row has a cell for each name that any row has, and so has each object or list within: a few bytes sent can be
+    many cells.
+    """
+    names = dict.fromkeys(chain.from_iterable(rows))
+    _limit(len(names), limits.columns, "columns")
+    cells = len(rows) * len(names)
+    _limit(cells, limits.cells, "cells")
+    waiting = [value for row in rows for value in row.values() if type(value) is list or type(value) is dict]
+    if not waiting:
+        return names
+    within, places = set[str](), len(rows)
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            within.update(value)
+            inner: Iterable[Any] = value.values()
+        else:
+            places += len(value)
+            inner = value
+        cells += len(value)
+        kinds = set(map(type, inner))
+        if list in kinds or dict in kinds:
+            waiting += [item for item in inner if type(item) is list or type(item) is dict]
+    _limit(max(cells, len(within) * places), limits.cells, "cells")
+    return names
 
 
 @contextmanager
@@ -137,16 +170,10 @@ def _limit(got: int, most: int, what: str) -> None:
         raise TooLargeError(msg)
 
 
-def _count_json(payload: bytes, limits: Limits) -> int:
-    return len(json_rows("json", payload, limits))
-
-
-def _count_lines(payload: bytes, limits: Limits) -> int:
-    return len(json_rows("ndjson", payload, limits))
-
-
-def _count_messages(payload: bytes, limits: Limits) -> int:
-    return len(json_rows(MESSAGES, payload, limits))
+def _count_json(kind: str, payload: bytes, limits: Limits) -> int:
+    rows = json_rows(kind, payload, limits)
+    _measured(rows, limits)
+    return len(rows)
 
 
 def _count_set_aside(payload: bytes, _: Limits) -> int:
@@ -162,6 +189,7 @@ def _read_set_aside(payload: bytes, _: Limits) -> pa.Table:
 
 def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
     _limit(payload.count(b"\n"), limits.rows * 2, "lines")
+    _limit(_widest_header(payload, limits.columns), limits.columns, "columns")
     try:
         with tempfile.TemporaryDirectory(prefix="pitstop-") as folder:
             path = Path(folder) / "batch.csv"
@@ -170,6 +198,41 @@ def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
     except UnreadableTableError as error:
         text = str(error).replace(folder + "/", "the ")
         raise UnreadableTableError(text) from error
+
+
+def _widest_header(payload: bytes, most: int) -> int:
+    """Return how many columns the header of a CSV file has at least, before a reader makes room for each of them.
+
+    It is looked at no further than decides whether there are more than `most`.
+    """
+    counts = dict.fromkeys(_DELIMITERS, 0)
+    if payload.startswith((b"\xff\xfe", b"\xfe\xff")):
+        payload = payload.decode("utf-16", errors="replace").encode(errors="replace")
+    payload = payload.removeprefix(b"\xef\xbb\xbf")
+    quoted, line, field, closed = False, 0, 0, -2
+    for looked, match in enumerate(_SIGNS.finditer(payload)):
+        sign, at = match[0], match.start()
+        if looked > 16 * most:
+            return looked
+        if sign == b'"':
+            if quoted:
+                quoted, closed = False, at
+            else:
+                # A quote opens where a field begins, and goes on where it is doubled.
+                quoted = at in (field, closed + 1)
+            continue
+        field = at + 1
+        if quoted:
+            continue
+        if sign in counts:
+            counts[sign] += 1
+            if counts[sign] >= most:
+                break
+        elif at > line:
+            break
+        else:
+            line = at + 1  # an empty line is passed over
+    return max(counts.values()) + 1
 
 
 def _count_csv(payload: bytes, limits: Limits) -> int:
@@ -260,9 +323,9 @@ def _checked(table: pa.Table, limits: Limits) -> pa.Table:
     for field in table.schema:
         kind = field.type
         if pa.types.is_dictionary(kind):
-            if _is_text(kind.value_type):
-                _limit(_decoded_bytes(table.column(field.name)), limits.text_bytes, f"bytes in column {field.name!r}")
             kind = kind.value_type
+        if (kind != field.type and _is_text(kind)) or pa.types.is_string_view(kind):
+            _limit(_decoded_bytes(table.column(field.name)), limits.text_bytes, f"bytes in column {field.name!r}")
         if not _is_plain(kind):
             msg = f"column {field.name!r} has the type {kind}; send numbers, booleans, times, text or lists of numbers"
             raise ColumnValueError(msg)
@@ -273,12 +336,24 @@ def _checked(table: pa.Table, limits: Limits) -> pa.Table:
 
 
 def _decoded_bytes(column: pa.ChunkedArray) -> int:
-    """Return how many bytes a dictionary of texts has once each row has its own."""
+    """Return how many bytes a dictionary of texts, or views of them, have once each row has its own."""
     total = 0
     for chunk in column.chunks:
-        lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
-        total += int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
+        by_row = isinstance(chunk, pa.DictionaryArray)
+        lengths = _lengths(chunk.dictionary).take(chunk.indices) if by_row else _lengths(chunk)
+        total += int(pc.sum(lengths).as_py() or 0)
     return total
+
+
+def _lengths(texts: pa.Array) -> pa.Array:
+    """Return how many bytes each text has. Of a view it is the first of its four numbers."""
+    if not pa.types.is_string_view(texts.type):
+        return pc.binary_length(texts).cast(pa.int64())
+    if not len(texts):
+        return pa.array([], pa.int64())
+    views = np.frombuffer(texts.buffers()[1], np.int32, 4 * (texts.offset + len(texts)))
+    known = np.asarray(texts.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return pa.array(views.reshape(-1, 4)[texts.offset :, 0].astype(np.int64), mask=~known)
 
 
 def _is_text(kind: Any) -> bool:
@@ -305,9 +380,9 @@ def _first_line(error: BaseException) -> str:
 
 
 _COUNTERS: Mapping[str, Callable[[bytes, Limits], int]] = {
-    "json": _count_json,
-    "ndjson": _count_lines,
-    MESSAGES: _count_messages,
+    "json": partial(_count_json, "json"),
+    "ndjson": partial(_count_json, "ndjson"),
+    MESSAGES: partial(_count_json, MESSAGES),
     SET_ASIDE: _count_set_aside,
     "csv": _count_csv,
     "arrow": _count_arrow,
