@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pitstop.baseline.maturity import maturity_age
 from pitstop.errors import OverlapError, TrainingError
 from pitstop.loop.duels import Duel, row_losses
+from pitstop.loop.fitting import FURTHER
 from pitstop.loop.kept import Kept
 from pitstop.loop.models import Predictions
 from pitstop.loop.releasing import Releasing
@@ -87,15 +88,18 @@ class Selective(Releasing):
         """
         now = self.calendar.period_at(as_of) - self.first_period
         since = max(self.recipe_until, self.calendar.window_at(self.candidates[self.champion].at))
-        older = [key for key, item in self.candidates.items() if self.calendar.window_at(item.at) <= since]
+        # Those of further recipes have tests of their own.
+        own = {key: item for key, item in self.candidates.items() if key < FURTHER}
+        older = [key for key, item in own.items() if self.calendar.window_at(item.at) <= since]
         fresh = max(older, default=self.champion)
         if fresh <= self.champion:
             # Rows that no fresher model predates say nothing about the recipe; later ones will.
-            first = min((item.at for key, item in self.candidates.items() if key > self.champion), default=as_of)
+            first = min((item.at for key, item in own.items() if key > self.champion), default=as_of)
             self.recipe_until = max(self.recipe_until, self.calendar.window_at(first))
             return
         test = self.recipe_test or PairedTest(self.spec.policy.alpha, LEAST_BOUND)
-        segments = self.recipe_segments or self._open_segments(as_of)
+        # By what was known before the first of the rows that are looked at now.
+        segments = self.recipe_segments or self._open_segments(self.calendar.window_start(since))
         duel = Duel("shadow", fresh, now, test, 0, segments, since, self.recipe_outcome)
         found = self._bet_on_cohort(duel, as_of, kept)
         if found is None or found.outcome is None:
@@ -105,7 +109,7 @@ class Selective(Releasing):
 
     def _out_of_reach(self, as_of: int) -> str:
         """Return why the champion cannot be compared with the newest candidate on the last period's rows, or ""."""
-        newest = max(self.candidates, default=self.champion)
+        newest = max((key for key in self.candidates if key < FURTHER), default=self.champion)
         period = self.calendar.period_at(as_of)
         rows = self.log.predicted_between(self.calendar.period_start(period - 1), as_of)
         if self.models is None or newest == self.champion or not len(rows):
