@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -264,6 +265,20 @@ def test_the_progress_of_another_pass_is_refused(tmp_path: Path) -> None:
         list(LocalEngine().profiles(path, SPEC, bins, resume=log))
     with pytest.raises(StoreError, match="choose another"):
         list(LocalEngine().profiles(path, SPEC, bins, resume=tmp_path / "none" / "log"))
+
+
+def test_progress_that_cannot_be_written_says_where_and_the_pass_goes_on_from_it(tmp_path: Path) -> None:
+    table = table_of(3)
+    source, log, bins = tmp_path / "t.parquet", tmp_path / "log", layout_of(table)
+    pq.write_table(table, source, row_group_size=30)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(StoreError, match="cannot keep the progress of this pass"):
+            list(LocalEngine().profiles(source, SPEC, bins, resume=log))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert packed(LocalEngine().profiles(source, SPEC, bins, resume=log)) == packed(whole(table, bins))
 
 
 def test_progress_counts_all_rows_that_are_read(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_git_repository_gets_a_commit_for_each_copy_and_pushes_it(tmp_path: Path) -> None:
+def test_a_git_repository_gets_a_commit_for_each_copy_and_pushes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work, remote = tmp_path / "work", tmp_path / "remote.git"
     git(tmp_path, "init", "--quiet", "--bare", str(remote))
     git(tmp_path, "clone", "--quiet", str(remote), str(work))
@@ -136,11 +138,15 @@ def test_a_git_repository_gets_a_commit_for_each_copy_and_pushes_it(tmp_path: Pa
         put(home, "a")
         home.export(f"git:{work}", 1)
         put(home, "b")
-        home.export(f"git:{work}", 2)
-    assert git(work, "log", "--format=%s").splitlines() == ["Journal: 3 entries", "Journal: 1 entries"]
+        monkeypatch.chdir(tmp_path)
+        home.export("git:work", 2)
+        put(home, "c")
+        monkeypatch.chdir("/")
+        assert home.export_due(3) == (f"git:{work}",), "the same place, from wherever it is asked for"
+    assert git(work, "log", "--format=%s").splitlines() == [f"Journal: {size} entries" for size in (5, 3, 1)]
     assert git(work, "status", "--porcelain") == ""
     git(tmp_path, "clone", "--quiet", str(remote), str(tmp_path / "auditor"))
-    assert verify_export(tmp_path / "auditor").size == 3
+    assert verify_export(tmp_path / "auditor").size == 5
     with Home.open(tmp_path / "home") as home:
         put(home, "c")
         (tmp_path / "plain").mkdir()

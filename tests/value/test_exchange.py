@@ -31,6 +31,13 @@ def test_the_rate_is_the_newest_of_that_time(rates: ExchangeRates) -> None:
         rates.rate("EUR", "USD", 0)
 
 
+def test_the_newest_rate_of_either_direction_holds(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text(RATES + "1970-02-01,USD,EUR,0.5\n1970-03-01,EUR,USD,4\n")
+    found = ExchangeRates.read(tmp_path / "rates.csv")
+    assert [found.rate("EUR", "USD", day * DAY) for day in (20, 40, 70)] == [Decimal("1.25"), 2, 4]
+    assert found.rate("USD", "EUR", 70 * DAY) == Decimal("0.25")
+
+
 def test_books_in_another_currency_balance_too(rates: ExchangeRates) -> None:
     ledger = Ledger("EUR").posted(
         estimate(2 * DAY, "EUR", {1: Expected(Decimal(100), 2)}, ("a",)),
@@ -55,6 +62,7 @@ def test_books_in_another_currency_balance_too(rates: ExchangeRates) -> None:
         ("date,from,to,rate\n1970-01-02,EUR,USD,-1\n", "line 2"),
         ("date,from,to,rate\n1970-01-02,EUR,USD,much\n", "line 2"),
         ("date,from,to,rate\n1970-01-02,EUR,USD,2\n31/01/1970,EUR,USD,2\n", "line 3"),
+        ("date,from,to,rate\n1970-01-02,EUR,USD,2\n1970-01-02,EUR,USD,2.0\n1970-01-02,EUR,USD,3\n", "line 4.*keep one"),
         ("date,from,to,rate\n" + "1" * 200_000 + "\n", "cannot read"),
     ],
 )

@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -195,8 +195,8 @@ class _Log(AbstractContextManager["_Log"]):
             self._file.truncate(end)
             self._file.seek(end)
         except OSError as error:
-            msg = f"cannot keep the progress of this pass in {self._path}: {error.strerror or error}; choose another"
-            raise StoreError(msg) from error
+            self.__exit__(None, None, None)
+            raise self._unwritable(error) from error
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -205,17 +205,23 @@ class _Log(AbstractContextManager["_Log"]):
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        file, self._file = self._file, None
+        if file is not None:
+            # What could not be written is no part of the log, and told already.
+            with suppress(OSError):
+                file.close()
 
     def add(self, number: int, found: dict[int, Counted]) -> None:
         """Append a finished part; a process that is killed after this has not lost it."""
         packed = {window: counted.pack() for window, counted in found.items()}
         body = b"".join(_WINDOW.pack(window, len(data)) + data for window, data in packed.items())
         file = self._opened
-        file.seek(0, 2)
-        file.write(_RECORD.pack(number, len(body), hashlib.sha256(body).digest()) + body)
-        file.flush()
+        try:
+            file.seek(0, 2)
+            file.write(_RECORD.pack(number, len(body), hashlib.sha256(body).digest()) + body)
+            file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def read(self, number: int) -> dict[int, Counted]:
         """Return the counts of a finished part."""
@@ -227,6 +233,11 @@ class _Log(AbstractContextManager["_Log"]):
             at += _WINDOW.size + length
             found[window] = Counted.unpack(self._layout, body[at - length : at])
         return found
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot keep the progress of this pass in {self._path}: {error.strerror or error}; choose another"
+        )
 
     @property
     def _opened(self) -> BinaryIO:

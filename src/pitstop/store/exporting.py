@@ -50,8 +50,7 @@ def export(
     `every` sets how often it is due from now on. An export whose only news would be the record of the last one is left
     out. Raises `ExportError` where the place cannot be written; it stays as it was and is due again.
     """
-    # A folder means the same from wherever the next command is run.
-    place = name if name.startswith(("git:", "smtp://")) else str(Path(name).resolve())
+    place = _absolute(name)
     known = {item.place: item for item in places(catalog)}.get(place, Place(place, every or 0, 0, at))
     news = [entry for entry in home.entries(known.size) if entry.kind != "export"]
     if news:
@@ -70,6 +69,12 @@ def export(
         connection.execute(_PLACES.delete().where(_PLACES.c.place == place))
         connection.execute(_PLACES.insert(), [row])
     return size - known.size
+
+
+def _absolute(name: str) -> str:
+    """Return a place whose folder means the same from wherever the next command is run."""
+    kind = "git:" if name.startswith("git:") else ""
+    return name if name.startswith("smtp://") else f"{kind}{Path(name.removeprefix(kind)).resolve()}"
 
 
 def export_due(home: HomeJournal, transaction: Opens, catalog: Catalog, at: int) -> tuple[str, ...]:

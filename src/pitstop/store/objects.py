@@ -133,8 +133,9 @@ class ObjectFiles:
     def delete(self, key: str) -> None:
         """Delete the object of `key`, and the copy that was fetched."""
         self._checked.discard(key)
-        (self._folder / CACHE / key).unlink(missing_ok=True)
-        with self._errors("clean up"):
+        with disk_errors("clean up", self._folder):
+            (self._folder / CACHE / key).unlink(missing_ok=True)
+        with self._errors("clean up", "what is to be deleted is left to the next step"):
             try:
                 self._store.delete_file(self._path(key))
             except FileNotFoundError:
@@ -144,12 +145,12 @@ class ObjectFiles:
         return f"{self._root}/{key}"
 
     @contextmanager
-    def _errors(self, doing: str) -> Iterator[None]:
+    def _errors(self, doing: str, then: str = "nothing of this step was kept") -> Iterator[None]:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
             msg = (
                 f"cannot {doing} in {self._where}: {error}; check that the store answers and that these credentials "
-                "may read and write there, then run again; nothing of this step was kept"
+                f"may read and write there, then run again; {then}"
             )
             raise StoreError(msg) from error

@@ -26,7 +26,7 @@ class ExchangeRates:
     @classmethod
     def read(cls, path: Path) -> ExchangeRates:
         """Read a CSV table with the columns date, from, to, rate; raise `LedgerError` naming the line that is wrong."""
-        found: dict[tuple[str, str], list[tuple[int, Decimal]]] = defaultdict(list)
+        found: dict[tuple[str, str], dict[int, Decimal]] = defaultdict(dict)
         try:
             # Spreadsheets begin the file with a mark.
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -49,27 +49,35 @@ class ExchangeRates:
             except (ValueError, InvalidOperation, SpecError) as error:
                 msg = f"{path}, line {number}: got {line}; expected for instance 2026-01-31,EUR,USD,1.0834"
                 raise LedgerError(msg) from error
-            found[source, target].append((since, rate))
-        return cls({pair: tuple(sorted(rates)) for pair, rates in found.items()})
+            said = found[source, target].setdefault(since, rate)
+            if said != rate:
+                pair = f"{source} to {target} on {day}"
+                msg = f"{path}, line {number}: got {rate} for {pair}, which is {said} above; keep one"
+                raise LedgerError(msg)
+        return cls({pair: tuple(sorted(rates.items())) for pair, rates in found.items()})
 
     def rate(self, source: str, target: str, at: int) -> Decimal:
-        """Return the newest rate that held at an instant; the other direction's is turned round.
+        """Return the newest rate that held at an instant, of either direction; the other one's is turned round.
 
         Raises `LedgerError` where none is known at that time: a later rate is never used for an earlier posting.
         """
         if source == target:
             return Decimal(1)
-        for pair, turned in (((source, target), False), ((target, source), True)):
-            known = self.rates.get(pair, ())
-            place = bisect_right([start for start, _ in known], at)
-            if place:
-                rate = known[place - 1][1]
-                return 1 / rate if turned else rate
+        own, other = self._newest(source, target, at), self._newest(target, source, at)
+        if own is not None and (other is None or own[0] >= other[0]):
+            return own[1]
+        if other is not None:
+            return 1 / other[1]
         msg = (
             f"no exchange rate from {source} to {target} is known on {_DAYS.name_instant(at)[:10]}; add a line "
             "of that day or an earlier one"
         )
         raise LedgerError(msg)
+
+    def _newest(self, source: str, target: str, at: int) -> tuple[int, Decimal] | None:
+        known = self.rates.get((source, target), ())
+        place = bisect_right([start for start, _ in known], at)
+        return known[place - 1] if place else None
 
     def accounts(self, transactions: tuple[Transaction, ...], target: str) -> dict[Account, Decimal]:
         """Return the balance of every account in another currency, each posting by the rate of its own instant.
