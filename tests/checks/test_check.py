@@ -103,6 +103,13 @@ def test_values_outside_the_range_are_told_where_the_distribution_hardly_moves()
     assert [(item.column, item.kind) for item in found(change)] == [("nights", "range")]
 
 
+def test_a_distribution_that_changed_around_its_median_does_not_name_it_twice() -> None:
+    rng = np.random.default_rng(4)
+    reference = pa.table({"rooms": rng.choice([1.0, 2.0, 3.0], 4000, p=[0.2, 0.6, 0.2])})
+    (found,) = check(reference, pa.table({"rooms": rng.choice([1.0, 2.0, 3.0], 4000, p=[0.3, 0.4, 0.3])}))
+    assert found.sentence.startswith("rooms: the distribution changed around the same median, 2 (largest difference")
+
+
 def test_more_labels_of_a_class_are_a_shift_of_the_label() -> None:
     def change(current: Columns) -> None:
         for name in ("score", "prediction"):

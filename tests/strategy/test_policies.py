@@ -174,6 +174,12 @@ def test_the_debt_by_hand() -> None:
     assert Debt().decide(history, Costs(7.0), 4).action == "retrain"
     assert Debt().decide(history, Costs(7.0, fit=0.1), 4).action == "keep"
     assert Debt().decide(History(matrix, 0, 3), Costs(7.0), 3).expected_gain == 3.0
+    # Without a price nothing is "reached" by a debt of nothing.
+    told = Debt().decide(History(matrix, 0, 1), Costs(0.0), 1)
+    assert (told.action, told.reason.partition(":")[0]) == (
+        "keep",
+        "The model has lost no more in any period than in its first",
+    )
 
 
 def test_the_replay_of_cadences_by_hand() -> None:

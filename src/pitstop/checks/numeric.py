@@ -63,9 +63,10 @@ def _drift(pair: Pair, reference: Floats, current: Floats, distance: float, kind
     )
     stability = psi(before.astype(np.int64), after.astype(np.int64))
     word = {"label_shift": "the label", "score_drift": "the score"}.get(kind, "the distribution")
+    first, second = (number(float(np.median(side))) for side in (reference, current))
+    medians = f": median {first}, now {second}" if first != second else f" around the same median, {first}"
     sentence = (
-        f"{pair.name}: {word} changed: median {number(float(np.median(reference)))}, now "
-        f"{number(float(np.median(current)))} "
+        f"{pair.name}: {word} changed{medians} "
         f"(largest difference of the distributions {percent(distance)}, PSI {stability:.2f})."
     )
     return Finding(pair.name, kind, by_distance(distance), distance, sentence)

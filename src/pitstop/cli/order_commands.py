@@ -103,8 +103,12 @@ def challenger(
 
 
 def _by_segment(console: Console, version: str, segments: Mapping[str, Any]) -> None:
-    """Print how a challenger compares in each segment."""
-    table = Table("segment", "verdict", "rows", "saving a row", "low", "high", "still needed", box=None, pad_edge=False)
+    """Print how a challenger compares in each segment, once a label has come in one."""
+    if not any(item["rows"] for item in segments["standings"]):
+        return
+    table = Table("segment", "verdict", box=None, pad_edge=False)
+    for head in ("rows", "saving a row", "low", "high", "still needed"):
+        table.add_column(head, justify="right")
     for item in segments["standings"]:
         figures = ("–" if item[key] is None else f"{item[key]:+.3g}" for key in ("gain", "low", "high"))  # noqa: RUF001
         needed = "–" if item["needed"] is None else f"{item['needed']:,}"  # noqa: RUF001 - an en dash, by intent

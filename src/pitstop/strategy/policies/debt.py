@@ -29,7 +29,9 @@ class Debt:
             f"Since its first period the model has lost {debt:,.2f} more than at its start, "
             f"{'which reaches' if debt >= price else 'less than'} the {price:,.2f} that a retrain costs"
         )
-        if debt >= price > most:
+        if not debt:
+            reason = "The model has lost no more in any period than in its first: a retrain has nothing to win back"
+        elif debt >= price > most:
             reason += f", but even a perfect model could save only {most:,.2f} within {history.remaining} periods"
         return conclude(
             self.name,
