@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pitstop.errors import PitstopError, ReleaseTargetError, SpecError, TrainingError
 from pitstop.integrations.folder_target import CHAMPION, MODELS, served_from
+from pitstop.records.batches import features_of
 from pitstop.records.columns import texts
 from pitstop.records.routing import in_share
 from pitstop.records.spec import ModelSpec, load_spec
@@ -86,17 +87,20 @@ class Served:
     def predict(self, rows: Any) -> pa.Table:
         """Return the predictions of rows, in their order, by whoever is champion now.
 
-        `rows` is anything that Arrow reads (`__arrow_c_stream__`) and has the features' columns. The columns are those
-        of a trainer's answer: `score` (binary), `prediction` and `score` (multiclass), `prediction` (regression).
+        `rows` is anything that Arrow reads (`__arrow_c_stream__`) and has the features' columns, or the texts and
+        embeddings that they are measured from; the model is given them as the loop would. The columns are those of a
+        trainer's answer: `score` (binary), `prediction` and `score` (multiclass), `prediction` (regression).
         Where the column of `[columns] id` is among them, a canary's share of the rows is predicted by the canary; where
-        it is not, or the canary gives no answer that can be used (`problem` says so), by the champion. Raises a
-        `TrainingError` where the champion gives none.
+        it is not, or the canary gives no answer that can be used (`problem` says so), by the champion. Raises
+        `MissingColumnError` or `ColumnValueError` for rows that cannot be used, and a `TrainingError` where the
+        champion gives no answer.
         """
-        table = pa.table(rows)
+        given = pa.table(rows)
+        table = pa.table(features_of(self.spec, given))
         with self._lock:
             self._follow()
             assert self._model is not None  # noqa: S101 - _follow() has found one or raised; for the type checker
-            mine = self._for_canary(table)
+            mine = self._for_canary(given)
             if self._canary is None or not mine.any():
                 return self._session.predict(self._model, self._request, table)
             try:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pitstop.errors import ReleaseTargetError, SpecError
+from pitstop.errors import ColumnValueError, MissingColumnError, ReleaseTargetError, SpecError
 from pitstop.integrations.folder_target import FolderTarget
 from pitstop.records.routing import in_share
 from pitstop.records.spec import ModelSpec, parse_spec
@@ -105,6 +105,32 @@ def test_without_a_folder_or_a_model_it_says_so(spec: ModelSpec, tmp_path: Path)
         pass
     with pytest.raises(SpecError, match="names no folder"):
         Served(parse_spec(SPEC.replace('folder = "serving"', "")))
+
+
+def test_the_model_is_given_rows_as_the_loop_gives_them(tmp_path: Path) -> None:
+    """As training and the loop have them: a trainer never meets the types of whoever asks."""
+    kinds = "[str(kind) for kind in table.select(ask_features).schema.types]"
+    source = TRAINER.replace("read_all().num_rows", "read_all(); table, rows = rows, rows.num_rows").replace(
+        "    result =",
+        f"""    ask_features = {["x", "kind", "note: length"]!r}
+    said = {kinds} + [table["kind"].to_pylist(), table["note: length"].to_pylist()]
+    assert said == ["double", "dictionary<values=string, indices=int32, ordered=0>", "double",
+                    ["1", "2", None], [2.0, 0.0, 5.0]], said
+    result =""",
+    )
+    (tmp_path / "trainer.py").write_text(source)
+    columns = 'features = ["x", "kind"]\ncategorical = ["kind"]\ntexts = ["note"]'
+    described = parse_spec(SPEC.replace('features = ["x"]', columns))
+    publish(described, tmp_path, 1, b"0.25")
+    rows = pa.table({"kind": [1.0, 2.0, None], "x": ["1.5", "", "2"], "note": ["ab", "", "abcde"]})
+    with Served(described, tmp_path) as served:
+        assert served.predict(rows)["score"].to_pylist() == [0.25] * 3
+        with pytest.raises(ColumnValueError, match="column 'x', row 1: cannot read '1,5' as a number"):
+            served.predict(rows.set_column(1, "x", pa.array(["1,5", "1", "2"])))
+        with pytest.raises(MissingColumnError, match="'note'"):
+            served.predict(rows.drop_columns(["note"]))
+        assert served.predict(rows.slice(0, 0)).num_rows == 0
+        assert served.predict(rows)["score"].to_pylist() == [0.25] * 3
 
 
 def test_a_canary_serves_its_share_by_id_and_its_failure_costs_nothing(spec: ModelSpec, tmp_path: Path) -> None:

@@ -260,7 +260,11 @@ def _outputs(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
     return found
 
 
-def _features(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
+def features_of(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
+    """Return the features of rows that are only to be predicted, as `normalise` makes them: in order, by name.
+
+    Raises `MissingColumnError` and `ColumnValueError` as it does.
+    """
     named = spec.columns
     found: dict[str, pa.Array] = {}
     made = derived(
@@ -274,6 +278,11 @@ def _features(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
         found[name] = (
             convert.categories(column, name) if name in spec.columns.categorical else convert.numbers(column, name)
         )
+    return found
+
+
+def _features(spec: ModelSpec, table: pa.Table) -> dict[str, pa.Array]:
+    found = features_of(spec, table)
     for name in spec.amounts:
         if name not in found:
             found[name] = convert.numbers(_column(table, name, "an amount of [value]"), name)
