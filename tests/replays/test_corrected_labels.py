@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from pitstop.loop.orders import Order
+from pitstop.loop.rowlog import NEVER
 from pitstop.records.spec import ModelSpec
+from pitstop.replays.ordering import opened_loop
 from pitstop.replays.replay import run
 
 Maker = Callable[..., pa.Table]
@@ -83,3 +87,21 @@ def test_what_was_never_booked_is_not_corrected(workshop: Any, spec: ModelSpec, 
     booked = [content["kind"] for _, kind, _, content in found[0] if kind == "transaction"]
     assert booked.count("settlement") > 5
     assert "correction" not in booked
+
+
+def test_a_row_that_the_champion_was_fitted_on_is_not_held_out_because_its_label_was_corrected(
+    tables: tuple[pa.Table, pa.Table], workshop: Any, spec: ModelSpec
+) -> None:
+    predictions, labels = tables
+    home = workshop.folder / "held-out"
+    run(home, spec=spec, source=predictions, labels=labels, as_of="2024-01-17", base=workshop.folder)
+    with ExitStack() as stack:
+        _, loop = opened_loop(stack, home, spec, workshop.folder)
+        order = Order("retrain", "Ada", "another system trains")
+        asked = loop.upkeep.ask_elsewhere(order, loop.calendar.window_start(loop.window), loop.chain)
+        log, champion = loop.log, loop.upkeep.candidates[loop.upkeep.champion]
+        seen = log.first_label_at < champion.at
+        assert (seen & (log.label_at >= champion.at) & (log.label_at < NEVER)).any()
+        held = log.ordinals(asked.held_out["@id"].to_pylist())
+        assert len(held) > 50
+        assert not seen[held].any()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,11 @@ def test_a_model_fitted_within_a_period_is_not_scored_on_labels_that_it_has_seen
         state = kept.load_state("small").values["upkeep"]  # type: ignore[union-attr]  # it was saved just now
     number = max(int(name) for name in state["candidates"])
     assert state["candidates"][str(number)]["recipe"]["name"] == "all"
+    # The period had a candidate of its own: what the budget knows of is what was paid.
+    lines = [line for item in workshop.artifacts("within") if item[1] == "transaction" for line in item[3]["postings"]]
+    paid = sum(Decimal(line["amount"]) for line in lines if line["account"] == "fit")
+    fitted = sum(rows for name, rows in state["fit_rows"].items() if name != "0")
+    assert -paid == fitted * Decimal("0.001")
     workshop.run(table, quiet, "within", "2024-02-16")
     with Home.open(workshop.folder / "within", read_only=True) as kept:
         losses = kept.load_state("small").values["upkeep"]["matrix"]["losses"]  # type: ignore[union-attr]

@@ -87,8 +87,10 @@ class ElsewhereUpkeep(OrderedUpkeep):
             raise ReleaseError(msg)
         since = max(self.candidates[self.champion].at, self.calendar.period_start(self.calendar.period_at(as_of) - 1))
         usable = self._training_rows(as_of, order.recipe)
-        held = np.flatnonzero((self.log.label_at >= since) & (self.log.label_at < as_of))
-        held = held[np.argsort(self.log.label_at[held], kind="stable")]
+        # By its first label: one that was corrected since is of a row that the champion was fitted on.
+        came = self.log.first_label_at
+        held = np.flatnonzero((came >= since) & (came < as_of))
+        held = held[np.argsort(came[held], kind="stable")]
         rows = np.setdiff1d(usable, held)
         if not len(rows):
             rows, held = usable, held[:0]
@@ -170,7 +172,7 @@ class ElsewhereUpkeep(OrderedUpkeep):
         """Return the comparison with the champion on held-out rows; none where the champion knows their labels."""
         assert self.models is not None  # noqa: S101 - as above
         champion = self.candidates[self.champion]
-        if not len(held) or champion.at > self.log.label_at[held].min():
+        if not len(held) or champion.at > self.log.first_label_at[held].min():
             return []
         if self.spec.columns.propensity is not None:
             # Held-out rows are labelled ones, and the decision chose those; in shadow it meets whole cohorts.

@@ -112,8 +112,12 @@ class Fitting:
         self.models.ask(challenger, self.log.features(rows, label=True), windows)
 
     def _note_fit(self, number: int, rows: int, at: int) -> None:
-        """Remember what the fit of a period took, and when; a fit that failed stays."""
-        self.fit_rows[number], self.fit_at[number] = rows, at
+        """Remember what the fits of a period took, and when; one that failed stays, and so does one before another.
+
+        Asked for again at the same instant it is the same fit, which is paid for once.
+        """
+        before = self.fit_rows.get(number, 0) if self.fit_at.get(number, at) != at else 0
+        self.fit_rows[number], self.fit_at[number] = before + rows, at
 
     def _challenge(self, as_of: int, chain: str, rows: int, recipe: str = "") -> Challenger:
         return Challenger.of(
