@@ -24,6 +24,7 @@ from pitstop.errors import (
     MissingColumnError,
     PitstopError,
     SpecError,
+    UnknownNameError,
     UnreadableTableError,
 )
 from pitstop.records.spec import ModelSpec
@@ -276,3 +277,12 @@ except StoreError as error:
     assert kept == small.artifacts[: len(kept)]
     assert len(kept) < len(small.artifacts)
     assert workshop.replay(history(), spec, "full").artifacts == small.artifacts
+
+
+def test_a_policy_that_nobody_knows_is_told_before_anything_is_fitted(
+    workshop: Any, spec: ModelSpec, history: Maker
+) -> None:
+    unknown = replace(spec, policy=replace(spec.policy, name="every_5_periods"))
+    with pytest.raises(UnknownNameError, match="no policy is called 'every_5_periods'; did you mean 'every_"):
+        workshop.run(history(days=14), unknown, "no-policy")
+    assert workshop.artifacts("no-policy") == ()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pitstop.errors import TrainerCrashedError
 from pitstop.records.spec import ModelSpec
+from pitstop.replays.hindsight import look_back
+from pitstop.replays.ordering import opened_loop
 from pitstop.store.home import Home
 
 Maker = Callable[..., pa.Table]
@@ -138,3 +142,21 @@ def test_a_first_model_that_cannot_be_fitted_is_an_error_that_says_why(
     with Home.open(workshop.folder / "crash-first") as home:
         assert home.verify(rows=True).ok
         assert not [item for item in home.artifacts() if item.kind != "transaction"]
+
+
+def test_a_release_at_the_very_end_of_a_history_is_paid_for(workshop: Any, spec: ModelSpec, history: Maker) -> None:
+    table = history(days=27, turns=())
+    quiet = replace(spec, policy=replace(spec.policy, name="never"))
+    # The next window opens a period that no row lies in.
+    workshop.run(table, quiet, "at-the-end", "2024-01-28")
+    with ExitStack() as stack:
+        _, loop = opened_loop(stack, workshop.folder / "at-the-end", quiet, workshop.folder)
+        assert loop.opens_period(loop.window)
+        nothing = np.zeros(0, dtype=np.int64)
+        before = look_back(loop, (nothing, nothing)).policies["pitstop"]
+        newest = loop.upkeep.candidates[max(loop.upkeep.candidates)]
+        end = loop.calendar.window_start(loop.window)
+        loop.upkeep.timeline = loop.upkeep.timeline.promote(end, newest.id, newest.rows)
+        after = look_back(loop, (nothing, nothing)).policies["pitstop"]
+    assert (before.releases, after.releases) == (0, 1)
+    assert after.cost == pytest.approx(before.cost + spec.costs.release)

@@ -63,6 +63,9 @@ class Upkeep(Columns):
         gate: Gate | None = None,
     ) -> None:
         super().__init__(spec, log, models, first_period, gate)
+        if models is not None:
+            # Before anything is fitted, not at the first decision.
+            POLICIES.get(spec.policy.name)
         self.matrix = LossMatrix.empty(lead)
 
     # The first model.

@@ -102,7 +102,8 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     entered: dict[int, int] = {}
     for release in loop.upkeep.timeline.releases:
         if release.stage == "champion":
-            entered.setdefault(release.version, calendar.period_at(release.at) - first)
+            # One at the very end of the history is paid for in its last period, as in the ledger.
+            entered.setdefault(release.version, min(calendar.period_at(release.at) - first, len(periods) - 1))
     stops = sorted(entered.values())[1:]
     for period in stops:
         paid[period] = paid.get(period, 0.0) + price
