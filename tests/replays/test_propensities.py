@@ -11,9 +11,6 @@ import pyarrow as pa
 import pytest
 
 from pitstop.errors import ColumnValueError
-from pitstop.loop.cohorts import Selective
-from pitstop.loop.duels import Duel
-from pitstop.loop.fitting import FURTHER
 from pitstop.records.spec import ModelSpec
 
 
@@ -98,21 +95,3 @@ def test_a_home_goes_on_where_it_stopped(
         workshop.run(table, eager, "in pieces", as_of)
     kinds = ("decision", "comparison", "release")
     assert [item for item in workshop.artifacts("in pieces") if item[1] in kinds] == list(explored.of(*kinds))
-
-
-def test_a_challenger_of_a_further_recipe_proves_nothing_about_the_policy_s(
-    workshop: Any, eager: ModelSpec, history: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy = replace(eager.policy, name="every_2_periods", challengers=("all", "last_2"))
-    bets, plain = [], Selective._bet_on_cohort
-
-    def noted(self: Selective, duel: Duel, *rest: Any) -> Duel | None:
-        if duel.other not in {item.other for item in self.duels}:
-            bets.append(duel.other)
-        return plain(self, duel, *rest)
-
-    monkeypatch.setattr(Selective, "_bet_on_cohort", noted)
-    table = hidden(history(days=40, rows=60, turns=(14,)), 0.3)
-    workshop.replay(table, replace(eager, policy=policy), "further")
-    assert bets
-    assert max(bets) < FURTHER

@@ -28,7 +28,6 @@ from pitstop.records.spec import ModelSpec
 from pitstop.retraining.comparison import LEAST_BOUND, PairedTest
 from pitstop.retraining.outcome_model import OutcomeModel
 from pitstop.retraining.propensities import LEAST_CHANCE, Cohort, check_overlap, ends_of, learnt, test_on
-from pitstop.retraining.trainer import Challenger
 from pitstop.value.function import TICKS, largest_losses
 
 Floats = NDArray[np.float64]
@@ -89,7 +88,8 @@ class Selective(Releasing):
         """
         now = self.calendar.period_at(as_of) - self.first_period
         since = max(self.recipe_until, self.calendar.window_at(self.candidates[self.champion].at))
-        own = self._of_the_recipe
+        # Those of further recipes have tests of their own.
+        own = {key: item for key, item in self.candidates.items() if key < FURTHER}
         older = [key for key, item in own.items() if self.calendar.window_at(item.at) <= since]
         fresh = max(older, default=self.champion)
         if fresh <= self.champion:
@@ -107,18 +107,9 @@ class Selective(Releasing):
         self.recipe_test, self.recipe_segments = found.test, found.segments
         self.recipe_until, self.recipe_outcome = found.until, found.outcome
 
-    @property
-    def _of_the_recipe(self) -> dict[int, Challenger]:
-        """The candidates of the policy's recipe: those of further recipes prove nothing about it."""
-        return {number: item for number, item in self.candidates.items() if number < FURTHER}
-
     def _out_of_reach(self, as_of: int) -> str:
         """Return why the champion cannot be compared with the newest candidate on the last period's rows, or ""."""
-<<<<<<< HEAD
         newest = max((key for key in self.candidates if key < FURTHER), default=self.champion)
-=======
-        newest = max(self._of_the_recipe, default=self.champion)
->>>>>>> 5a07555 (Where the decision hides outcomes, only candidates of the policy's recipe prove that recipe)
         period = self.calendar.period_at(as_of)
         rows = self.log.predicted_between(self.calendar.period_start(period - 1), as_of)
         if self.models is None or newest == self.champion or not len(rows):
