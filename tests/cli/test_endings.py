@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,22 @@ def test_a_reader_that_goes_away_is_no_finding(tmp_path: Path, more: list[str]) 
     ended = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    for name, head in (("a", "wear,價格,\N{OLD KEY}"), ("b", "wear")):
+        (tmp_path / f"{name}.csv").write_text(f"{head}\n{','.join('1' * len(head.split(',')))}\n", encoding="utf-8")
+    code = "from pitstop.cli.main import run; run()"
+    words = [sys.executable, "-c", code, "check", "a.csv", "b.csv"]
+    narrow = {**os.environ, "PYTHONIOENCODING": "cp1252", "COLUMNS": "200"}
+    text, document = (
+        subprocess.run([*words, *more], cwd=tmp_path, env=narrow, capture_output=True, check=False)
+        for more in ([], ["--json"])
+    )
+    assert (text.returncode, document.returncode) == (1, 1)
+    assert rb"\u50f9\u683c: the column is missing" in text.stdout
+    columns = [item["column"] for item in json.loads(document.stdout.decode("cp1252"))["findings"]]
+    assert columns == ["價格", "\N{OLD KEY}"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -114,6 +116,9 @@ def run() -> None:
     Exit code 2 and one sentence for a deliberate error and for what the system refuses, 130 for an interruption, 141
     (as of other programs) where whoever read the output went away: 1 would say that something was found.
     """
+    codecs.register_error(_ESCAPED, _escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ESCAPED)
     try:
         app()
     except PitstopError as error:
@@ -130,6 +135,17 @@ def run() -> None:
     except KeyboardInterrupt:
         typer.echo("pitstop: interrupted; what was done is kept, the same command goes on from there", err=True)
         sys.exit(130)
+
+
+_ESCAPED = "pitstop-escaped"
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Write what the output's encoding lacks as JSON escapes it, so that JSON stays JSON and text can be read."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
 
 
 def _unread(ended: SystemExit) -> bool:

@@ -228,7 +228,7 @@ def _there(
         return
     first = recorded[0]
     by, names = first["content"]["by"], ", ".join(item["id"] for item in recorded)
-    words = sentence.format(challenger=first["content"].get("challenger", ""))
+    words = sentence.replace("{challenger}", first["content"].get("challenger", ""))
     print(f"{by} {words}, as of {first['at']}: {names}")
 
 
