@@ -83,7 +83,11 @@ def gather(home: Home, model: str, owner: str = "") -> Summary:
         **{f"incident:{line.id}": document for line, document in told},
     }
     lines = [line for line, _ in told]
-    card = _card(spec, accounts, facts.now, periods, upkeep, lines, value)
+    last = {
+        item.content["id"]: spec.calendar.window_start(item.content["last"])
+        for item in (*kept["incident"], *kept["incident-growth"])
+    }
+    card = _card(spec, accounts, facts.now, periods, upkeep, lines, last, value)
     card |= {"model": model, "owner": owner, "clocks": clocks(facts), "journal": home.journal_head().size}
     return Summary(model, owner, card, lines, documents)
 
@@ -124,12 +128,14 @@ def _card(
     periods: list[dict[str, Any]],
     upkeep: Mapping[str, Any],
     lines: list[IncidentLine],
+    last: Mapping[str, int],
     value: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """Return the card; `last` is the opening of the window of each incident's last alarm."""
     calendar = spec.calendar
     main = performance.METRICS[spec.model.task][0]
     line = [item["realised"].get(main) for item in periods]
-    last = next((item for item in reversed(periods) if item["realised"].get(main) is not None), None)
+    known = next((item for item in reversed(periods) if item["realised"].get(main) is not None), None)
     newest = periods[-1] if periods else None
     foreseen = newest["estimated"].get(main) if newest else None
     open_now = [item for item in lines if item.state == "open"]
@@ -143,12 +149,12 @@ def _card(
         "champion": upkeep["champion"],
         "metric": main,
         "line": line[-24:],
-        "realised": None if last is None else {"value": last["realised"][main], "period": last["name"]},
+        "realised": None if known is None else {"value": known["realised"][main], "period": known["name"]},
         "estimated": None if foreseen is None or newest is None else {**foreseen, "period": newest["name"]},
         "exposed": _exposed(accounts, lines),
         "open_incidents": len(open_now),
         "incidents": [{"id": item.id, "title": item.title, "kind": item.kind} for item in open_now[-3:]],
-        "worst": _worst(calendar, lines, periods, main, upkeep, value),
+        "worst": _worst(lines, last, periods, main, upkeep, value),
         "held": upkeep["held"]["sentence"] if upkeep["held"] else "",
         "waiting": [{"version": item["version"], "stage": item["stage"]} for item in upkeep["waiting"]],
         "net": value["net"],
@@ -169,8 +175,8 @@ def _exposed(accounts: Accounts, lines: list[IncidentLine]) -> dict[str, float] 
 
 
 def _worst(
-    calendar: Calendar,
     lines: list[IncidentLine],
+    last: Mapping[str, int],
     periods: list[dict[str, Any]],
     main: str,
     upkeep: Mapping[str, Any],
@@ -189,11 +195,7 @@ def _worst(
     ]
     pick = max if main == "mae" else min
     lowest = pick(mature, key=lambda item: item["realised"][main]) if mature else None
-    within = [
-        line
-        for line in told
-        if lowest and line.at < lowest["end"] and calendar.parse_instant(line.content["last"]) >= lowest["start"]
-    ]
+    within = [line for line in told if lowest and line.at < lowest["end"] and last[line.id] >= lowest["start"]]
     most = max(within or told, key=lambda line: line.content["size"])
     fixed = most.content.get("fixed")
     served = {item["id"] for item in upkeep["timeline"] if item["stage"] == "champion" and item["version"] == fixed}
