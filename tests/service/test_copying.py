@@ -80,6 +80,14 @@ def tables(workspace: Workspace) -> dict[str, list[Any]]:
         }
 
 
+def test_a_file_that_goes_while_it_is_copied_is_told(filled: tuple[Path, str], tmp_path: Path) -> None:
+    waiting = filled[0] / "trainings" / "order-1"
+    waiting.mkdir(parents=True)
+    (waiting / "training.arrow").symlink_to(waiting / "gone")
+    with pytest.raises(StoreError, match="waits for trainings elsewhere"):
+        copy_workspace(filled[0], tmp_path / "copy")
+
+
 def test_to_postgresql_and_back_nothing_is_missing_and_work_goes_on(
     filled: tuple[Path, str], tmp_path: Path, new_schema: Callable[[], str], request: pytest.FixtureRequest
 ) -> None:

@@ -147,6 +147,9 @@ async def test_logging_in_and_out_as_a_browser_does(opened: Opened) -> None:
     async with opened.client(origin=HERE) as http:
         form = await http.get("/login", params={"next": "/v1/me"})
         assert re.search(r'name="next" value="/v1/me"', form.text)
+        again = await http.post("/login", data={"name": "ann", "password": "a slip", "next": "/v1/me"})
+        assert again.status_code == 401
+        assert re.search(r'name="next" value="/v1/me"', again.text)
         assert "unsafe-inline" not in form.headers["content-security-policy"]
         wrong = await http.post("/login", data={"name": "ann", "password": "x", "next": "/"})
         assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
@@ -240,6 +243,16 @@ async def test_a_key_of_an_author_lets_their_model_through_no_more_than_they_do(
     assert made == ({"ann": 403, "bob": 202} if place == "orders" else {"ann": 409, "bob": 303})
     (job,) = Board(opened.workspace.fleet).jobs()
     assert job.arguments["by"] == "bob"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["folder"])
+async def test_a_version_that_is_no_number_releases_nothing(opened: Opened) -> None:
+    async with opened.client(**opened.key("approver")) as http:
+        answer = await http.post("/models/loans/orders/release", data={"version": "two", "reason": "a test"})
+    assert answer.status_code == 409
+    assert "expected a number" in answer.text
+    assert Board(opened.workspace.fleet).jobs() == ()
 
 
 def test_admin_is_no_key_for_everything(opened: Opened) -> None:

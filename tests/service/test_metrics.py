@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pitstop.integrations.serving import run
+
 from .conftest import Opened
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "assets" / "grafana.json"
@@ -33,6 +35,26 @@ async def test_metrics_hold_what_the_dashboard_asks_for(opened: Opened) -> None:
     assert "script" not in answer.text
     async with opened.client(**opened.key("viewer", models=["churn"])) as http:
         assert "loans" not in (await http.get("/metrics")).text
+
+
+@pytest.mark.anyio
+async def test_an_incident_that_somebody_closed_is_open_nowhere(opened: Opened, loans: Path) -> None:
+    model = opened.workspace.model("loans")
+    run(model.home, spec=model.spec, source=str(loans / "loans.csv"), base=loans, as_of="2024-06-20")
+    async with opened.client(**opened.key("operator")) as http:
+
+        async def count() -> list[float]:
+            text = (await http.get("/metrics")).text
+            families = {family.name: family for family in text_string_to_metric_families(text)}
+            told = (await http.get("/v1/models/loans")).json()["open_incidents"]
+            return [*(sample.value for sample in families["pitstop_open_incidents"].samples), told]
+
+        assert await count() == [1, 1]
+        (incident,) = (await http.get("/v1/models/loans/incidents")).json()["items"]
+        said = {"verdict": "real change", "text": "seen"}
+        answer = await http.post(f"/v1/models/loans/incidents/{incident['id']}/closings", json=said)
+        assert answer.status_code == 201, answer.text
+        assert await count() == [0, 0]
 
 
 def names(panel: dict[str, list[dict[str, str]]]) -> list[str]:

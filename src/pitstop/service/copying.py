@@ -77,7 +77,8 @@ def copy_workspace(
             rows = _copy_tables(old, new)
             spool = _copy_received(old, new, progress)
             if (old.path / TRAININGS).is_dir():
-                shutil.copytree(old.path / TRAININGS, new.path / TRAININGS, dirs_exist_ok=True)
+                with disk_errors("copy what waits for trainings elsewhere", new.path / TRAININGS):
+                    shutil.copytree(old.path / TRAININGS, new.path / TRAININGS, dirs_exist_ok=True)
             inside = [model for model in old.models() if model.home.is_relative_to(old.path)]
             for model in inside:
                 if _is_home(model.home):

@@ -19,11 +19,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pitstop.errors import PitstopError
-from pitstop.incidents import QUIET_WINDOWS
 from pitstop.service.auth.actor import actor_of
 from pitstop.service.auth.guard import Guard, Message, Receive, Scope, Send
 from pitstop.service.fleet import FLEET
 from pitstop.service.jobs.board import Board
+from pitstop.service.standing import open_incidents
 from pitstop.service.workspace import Registered, Workspace
 from pitstop.store.home import Home
 
@@ -136,10 +136,11 @@ class _State(Collector):
             calendar = model.spec.calendar
             window = calendar.window_at(saved.as_of)
             rows = home.signals(model.name, window - 1, window)
+            standing = open_incidents(home, model.name, saved, window)
         name = [model.name]
         if not calendar.by_rows:
             up_to.add_metric(name, saved.as_of / 1e6)
-        opened.add_metric(name, sum(window - item["last"] <= QUIET_WINDOWS for item in saved.values["incidents"]))
+        opened.add_metric(name, standing)
         upkeep = saved.values.get("upkeep") or {"releases": []}
         champions = [item["version"] for item in upkeep["releases"] if item["stage"] == "champion"]
         if champions:

@@ -14,7 +14,6 @@ from pitstop.compliance.checklist import Checklist
 from pitstop.compliance.clocks import serious_incidents
 from pitstop.compliance.score import score
 from pitstop.errors import StoreError, UnknownNameError
-from pitstop.incidents import QUIET_WINDOWS
 from pitstop.journal.entries import Entry
 from pitstop.loop.accounts import accounts_of
 from pitstop.loop.auditing import asked_packs
@@ -26,6 +25,7 @@ from pitstop.replays.standing import standing_of
 from pitstop.service.api import shapes
 from pitstop.service.api.operation import Call, Page
 from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
+from pitstop.service.standing import open_incidents
 from pitstop.service.workspace import Registered
 from pitstop.store.home import ArtifactRecord, Home
 
@@ -82,12 +82,11 @@ def described(item: Registered) -> shapes.Model:
     if item.home.exists():
         with Home.open(item.home, read_only=True) as home:
             saved = home.load_state(item.name)
-        if saved is not None:
-            calendar = item.spec.calendar
-            until = calendar.name_instant(saved.as_of)
-            window = calendar.window_at(saved.as_of)
-            incidents = sum(window - entry["last"] <= QUIET_WINDOWS for entry in saved.values["incidents"])
-            champion = _champion(saved.values)
+            if saved is not None:
+                calendar = item.spec.calendar
+                until = calendar.name_instant(saved.as_of)
+                incidents = open_incidents(home, item.name, saved, calendar.window_at(saved.as_of))
+                champion = _champion(saved.values)
     return shapes.Model(item.name, item.spec.model.task, item.owner, item.every_seconds, until, champion, incidents)
 
 

@@ -44,7 +44,8 @@ class _Belief:
 class Credentials:
     """The authenticator of a service: of its `keys` and its `people`; `open_to_local` needs no credentials at all.
 
-    Credentials that are given and wrong are never overlooked: they are nobody's, on the loopback too.
+    A key that is given and wrong is never overlooked: it is nobody's, on the loopback too. A session that is over is as
+    none: a browser keeps sending the cookie of another service on the same host.
     """
 
     def __init__(self, people: People, keys: Keys, *, open_to_local: bool = False, clock: Clock = now) -> None:

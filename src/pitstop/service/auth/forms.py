@@ -62,26 +62,26 @@ def login_routes(  # noqa: C901 - four addresses that share one throttle
     """Return the pages; `provider` names the identity provider, if there is one."""
     throttle = Throttle(people.fleet)
 
-    def show(request: Request, error: str = "", status: int = 200) -> Response:
-        there = local_path(request.query_params.get("next", "/"))
+    def show(there: str, error: str = "", status: int = 200) -> Response:
         page = {"title": "Log in", "action": "/login", "fields": _LOGIN, "next": there, "provider": provider}
         return HTMLResponse(_PAGE.render(page, error=error), status)
 
     async def login(request: Request) -> Response:
         if request.method != "POST":
-            return show(request)
+            return show(local_path(request.query_params.get("next", "/")))
         form = await request.form()
         name, password = str(form.get("name", "")), str(form.get("password", ""))
+        there = local_path(str(form.get("next", "/")))
         wait = await asyncio.to_thread(throttle.attempt, f"login {name}", clock())
         if wait:
-            answer = show(request, f"Too many tries for this name; wait {math.ceil(wait)} s.", 429)
+            answer = show(there, f"Too many tries for this name; wait {math.ceil(wait)} s.", 429)
             answer.headers["Retry-After"] = str(math.ceil(wait))
             return answer
         session = await asyncio.to_thread(people.begin, name, password, clock())
         if session is None:
-            return show(request, "Name and password do not fit.", 401)
+            return show(there, "Name and password do not fit.", 401)
         await asyncio.to_thread(throttle.succeeded, f"login {name}")
-        return entered(session, local_path(str(form.get("next", "/"))), settings)
+        return entered(session, there, settings)
 
     async def setup(request: Request) -> Response:
         page = {"title": "Make the first user", "action": "/setup", "fields": _SETUP}

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 
 from pitstop.compliance import handling, statements
 from pitstop.compliance.facts import Artifact, Facts
-from pitstop.errors import PitstopError
+from pitstop.errors import PitstopError, ReleaseError
 from pitstop.loop.auditing import asked_packs, write_evidence
 from pitstop.loop.orders import Action, Order
 from pitstop.loop.recalling import checked, facts_of
@@ -163,6 +163,9 @@ def _order(site: Site, request: Request, action: Action) -> Response:
     version, by = words(form, "version").removeprefix("v"), actor(request)
     number = int(version) if version.isascii() and version.isdigit() else None
     try:
+        if version and number is None:
+            msg = f"got the version {version[:40]!r}; expected a number, such as 2"
+            raise ReleaseError(msg)
         # Refuses here, at once, what the job would refuse: an order without a reason, or an author's own model.
         order = Order(action, by.person, words(form, "reason"), number, words(form, "recipe"))
         if action == "release" and by.via != "local":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from starlette.exceptions import HTTPException
@@ -35,8 +37,22 @@ def chart(site: Site, request: Request) -> Response:
     if found is None or kind not in ("csv", "svg"):
         raise HTTPException(404, f"no chart {name[:100]!r} of {model!r}; the page that shows it links to its files")
     text, media = (found.csv(), "text/csv") if kind == "csv" else (found.svg(), "image/svg+xml")
-    headers = {"content-disposition": f'attachment; filename="{model}-{name}.{kind}"'}
+    headers = {"content-disposition": attached(f"{model}-{name}.{kind}")}
     return Response(text, media_type=f"{media}; charset=utf-8", headers=headers)
+
+
+def attached(name: str) -> str:
+    r"""Return the header of an answer that is a file (RFC 6266): its name, and one in plain letters for old programs.
+
+    >>> attached("hours.csv")
+    'attachment; filename="hours.csv"'
+    >>> attached("hours/día.csv")
+    'attachment; filename="hours_d_a.csv"; filename*=UTF-8\'\'hours_d%C3%ADa.csv'
+    """
+    named = name.replace("/", "_")
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", named)
+    more = "" if plain == named else f"; filename*=UTF-8''{quote(named, safe='')}"
+    return f'attachment; filename="{plain}"{more}'
 
 
 def charts(site: Site, request: Request, model: str, name: str) -> Iterator[Pictured | None]:

@@ -62,7 +62,7 @@ def site_routes(workspace: Workspace, submit: Submit) -> list[Route]:
         Route(one + "/evidence", of(model_pages.evidence_page)),
         Route(one + "/jobs/{job}", of(actions.job_state)),
         Route(one + "/charts/days.json", of(downloads.days)),
-        Route(one + "/charts/{name}", of(downloads.chart)),
+        Route(one + "/charts/{name:path}", of(downloads.chart)),
         Route("/static/{digest}/{name}", downloads.static),
         *(Route(incident + f"/{name}", of(act), methods=["POST"]) for name, act in actions.ON_INCIDENTS.items()),
         *(Route(one + f"/orders/{name}", of(act), methods=["POST"]) for name, act in actions.ORDERS.items()),
