@@ -126,6 +126,12 @@ def test_what_was_done_to_a_pack_is_named(pack: Files, change: Callable[[Files],
     assert any(words in fault for fault in check_pack(changed).faults)
 
 
+def test_a_pack_of_a_time_before_the_first_record_is_refused(home: Path, pack: Files, tmp_path: Path) -> None:
+    del pack
+    with pytest.raises(EvidenceError, match="nothing of m was on record at 1970-01-02; ask for a later instant"):
+        write_evidence(home, "m", tmp_path / "early", as_of="1970-01-02", pdf=False)
+
+
 @pytest.mark.parametrize("content", ["\ud800", ["a list"], None])
 def test_a_pack_of_which_nothing_can_be_made_is_refused_as_one(pack: Files, content: object) -> None:
     lines = pack[RECORDS].splitlines()

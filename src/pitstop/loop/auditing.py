@@ -85,7 +85,8 @@ def write_evidence(
 
     `as_of`: what was known then (empty: now). `at`: the instant of the page of what served (empty: `as_of`). `packs`
     are names or paths. `pdf`: with PDF beside each page; None: where the extra `pdf` is installed. Raises
-    `EvidenceError` where `out` is not empty or cannot be written, or the record does not fit what is kept.
+    `EvidenceError` where `out` is not empty or cannot be written, nothing was on record at `as_of`, or the record does
+    not fit what is kept.
     """
     folder = Path(out)
     with _written_to(folder):
@@ -117,6 +118,9 @@ def _written_to(folder: Path) -> Iterator[None]:
 def _exported(
     home: Home, facts: Facts, packs: Sequence[Pack], at: str, with_pdf: bool, observed: Mapping[str, str] | None
 ) -> Export:
+    if not facts.of("spec"):
+        msg = f"nothing of {facts.model} was on record at {facts.name(facts.now)}; ask for a later instant"
+        raise EvidenceError(msg)
     checklists = [Checklist.of(pack, facts) for pack in packs]
     documents = tuple(_documents(facts, checklists, at))
     cited = _cited(home, facts.model, _with_causes(facts, (name for part in documents for name in part.ids)))
