@@ -28,6 +28,7 @@ from pitstop.store.home import Home
 from .conftest import ADMIN, HERE, NOON, PLACES, Opened
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
+OTHER = "quite another one"
 OTHER = "another long pass phrase"
 
 
@@ -81,6 +82,36 @@ def test_a_change_of_password_roles_or_activity_ends_every_session(opened: Opene
     assert people.begin("root", PASSWORD, NOON) is not None
     with pytest.raises(UnknownNameError):
         people.set_password("nobody", PASSWORD)
+
+
+@pytest.mark.anyio
+async def test_a_change_of_a_user_is_made_whole_or_not_at_all(opened: Opened) -> None:
+    opened.people.add("root", PASSWORD, ["admin"], NOON)
+    session = {"cookie": f"pitstop_session={opened.people.begin('root', PASSWORD, NOON)}", "origin": HERE}
+    async with opened.client(**session) as http:
+        asked = {"password": OTHER, "roles": ["viewer"]}
+        assert (await http.patch("/v1/users/root", json=asked)).status_code == 403
+    assert opened.people.begin("root", PASSWORD, NOON) is not None
+    with pytest.raises(AccessError, match="last admin"):
+        opened.people.change("root", password=OTHER, active=False)
+    assert opened.people.begin("root", PASSWORD, NOON) is not None
+    opened.people.change("root", password=OTHER, roles=["admin", "viewer"])
+    assert opened.people.begin("root", OTHER, NOON) is not None
+
+
+@pytest.mark.anyio
+async def test_a_list_of_names_is_seen_whole_though_some_come_and_go(opened: Opened) -> None:
+    for name in ("bob", "dan", "eve"):
+        opened.people.add(name, PASSWORD, ["viewer"], NOON)
+    async with opened.client(**opened.key("admin")) as http:
+        first = (await http.get("/v1/users", params={"limit": 2})).json()
+        opened.people.add("ann", PASSWORD, ["viewer"], NOON)
+        second = (await http.get("/v1/users", params={"limit": 2, "cursor": first["next"]})).json()
+        names = [[user["name"] for user in part["items"]] for part in (first, second)]
+        assert (names, second["next"]) == ([["bob", "dan"], ["eve"]], None)
+        # A cursor of another kind of list is nobody's here.
+        assert (await http.get("/v1/quarantine", params={"cursor": first["next"]})).status_code in (404, 409)
+        assert (await http.get("/v1/jobs", params={"cursor": first["next"]})).status_code == 404
 
 
 def test_roles_from_elsewhere_change_where_there_is_no_admin(opened: Opened) -> None:

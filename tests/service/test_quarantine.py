@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from pitstop.service.api.operation import Service
 from pitstop.service.app import create_app
+from pitstop.service.ingest.batch import Batch
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.service.settings import Settings
 
@@ -42,6 +44,40 @@ def client(opened: Opened, inbox: Inbox, headers: dict[str, str]) -> httpx.Async
         ingest=ingest_app(inbox),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE, headers=headers)
+
+
+@pytest.mark.anyio
+async def test_a_list_whose_entries_are_closed_meanwhile_is_seen_whole(opened: Opened, inbox: Inbox) -> None:
+    """Else whoever discards one page after the other passes half of them over."""
+    for _ in range(5):
+        inbox.accept_now(Batch("loans", "predictions", "json", json.dumps(BAD).encode()))
+    store(inbox)
+    seen, cursor = [], ""
+    async with client(opened, inbox, opened.key("operator")) as http:
+        for _ in range(3):
+            part = (await http.get("/v1/quarantine", params={"limit": 2, "cursor": cursor})).json()
+            seen += [entry["number"] for entry in part["items"]]
+            for entry in part["items"]:
+                assert (await http.post(f"/v1/quarantine/{entry['number']}/discard")).status_code == 202
+            store(inbox)
+            cursor = part["next"]
+    assert (seen, cursor) == ([1, 2, 3, 4, 5], None)
+
+
+@pytest.mark.anyio
+async def test_a_mended_batch_that_cannot_be_taken_now_is_tried_again_and_not_answered_as_before(
+    opened: Opened, inbox: Inbox
+) -> None:
+    inbox.accept_now(Batch("loans", "predictions", "json", json.dumps(BAD).encode()))
+    store(inbox)
+    async with client(opened, inbox, opened.key("operator")) as http:
+        inbox._free_limit = 1 << 60
+        inbox.state()
+        again = {"headers": {"idempotency-key": "one"}, "json": {"payload": json.dumps(GOOD)}}
+        full = await http.post("/v1/quarantine/1/mend", **again)
+        assert (full.status_code, "retry-after" in full.headers) == (503, True)
+        inbox._free_limit = 0
+        assert (await http.post("/v1/quarantine/1/mend", **again)).status_code == 202
 
 
 def store(inbox: Inbox) -> None:

@@ -90,7 +90,10 @@ async def test_a_model_out_of_sight_is_as_one_that_never_was(opened: Opened) -> 
     async with opened.client(**foreign) as http:
         assert (await http.get("/v1/jobs")).json()["items"] == []
         for method, path in (("GET", "/v1/jobs/{}"), ("POST", "/v1/jobs/{}/cancel")):
-            assert (await http.request(method, path.format(made.json()["id"]))).status_code == 404
+            hidden = await http.request(method, path.format(made.json()["id"]))
+            missing = await http.request(method, path.format("zzz"))
+            assert hidden.status_code == missing.status_code == 404
+            assert hidden.json()["detail"] == missing.json()["detail"].replace("zzz", made.json()["id"])
 
 
 @pytest.mark.anyio

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from pitstop.errors import (
     AccessError,
+    IngestError,
     PitstopError,
     RecordError,
     ReleaseError,
@@ -31,6 +32,7 @@ _STATUS: dict[type[PitstopError], int] = {
     ReleaseError: 409,
     StoreBusyError: 503,
     StoreUnavailableError: 503,
+    IngestError: 503,
     PitstopError: 409,
 }
 

@@ -212,3 +212,15 @@ def test_an_erasure_discards_the_quarantined_batches_that_name_the_person_and_no
             drain.run_dry()
         states = [entry.state for entry in inbox.quarantined(closed=True)]
     assert states == ["discarded", "discarded", "open", "discarded", "open", "open", "discarded", "open"]
+
+
+def test_an_erasure_leaves_rows_alone_that_are_only_numbered(tmp_path: Path) -> None:
+    """A model without ids beside one whose ids are numbers: row 17 is nobody's."""
+    unnamed = parse_spec(SPEC.replace('\nid = "id"', "").replace('label = "label"\nlabel_time = "known"\n', ""))
+    assert unnamed.columns.id is None
+    with Inbox(tmp_path, lambda _: unnamed) as inbox, inbox.drain() as drain:
+        put(inbox, "predictions", rows_of(0, 50))
+        drain.run_dry()
+        inbox.erase("17", "a request")
+        drain.run_dry()
+        assert drain.home.read_segments("predictions", "m").num_rows == 50

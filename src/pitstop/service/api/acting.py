@@ -10,7 +10,7 @@ from typing import Any
 from pitstop.compliance import handling, statements
 from pitstop.compliance.facts import Artifact, Facts
 from pitstop.compliance.packs import BUILT_IN
-from pitstop.errors import AccessError, SpecError, StoreBusyError, StoreError
+from pitstop.errors import AccessError, SpecError, StoreBusyError, StoreError, UnknownNameError
 from pitstop.loop.auditing import asked_packs
 from pitstop.loop.recalling import facts_of
 from pitstop.records.spec import parse_spec
@@ -151,10 +151,11 @@ def cancel(call: Call) -> shapes.JobShape:
 
 def _seen(call: Call) -> Job:
     found = call.service.jobs.board.job(call.path["id"])
-    if call.actor.sees(found.model):
-        return found
-    # The same answer as for a job that never was.
-    return call.service.jobs.board.job(f"{call.path['id']} of another model")
+    if not call.actor.sees(found.model):
+        # The same answer as for a job that never was.
+        msg = f"there is no job {call.path['id'][:200]!r}"
+        raise UnknownNameError(msg)
+    return found
 
 
 def approve(call: Call) -> shapes.Recorded:

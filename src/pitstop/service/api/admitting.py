@@ -5,7 +5,7 @@ from __future__ import annotations
 from pitstop.errors import AccessError, UnknownNameError
 from pitstop.service.api import accounts, shapes
 from pitstop.service.api.operation import Call
-from pitstop.service.api.paging import Part, part_of
+from pitstop.service.api.paging import Part, part_by_name, part_of
 from pitstop.service.auth.keys import Key
 from pitstop.service.auth.people import User
 
@@ -48,7 +48,7 @@ def revoke_key(call: Call) -> None:
 
 def users(call: Call) -> Part[accounts.UserShape]:
     """List users."""
-    part: Part[User] = part_of(call.query, call.service.people.users())
+    part: Part[User] = part_by_name(call.query, call.service.people.users())
     return Part([user_shape(user) for user in part.items], part.next)
 
 
@@ -70,12 +70,7 @@ def change_user(call: Call) -> accounts.UserShape:
     if call.actor.via == "key":
         msg = "users are changed by people, not by keys; log in"
         raise AccessError(msg)
-    if asked.password is not None:
-        call.service.people.set_password(name, asked.password)
-    if asked.roles is not None:
-        call.service.people.set_roles(name, asked.roles)
-    if asked.active is not None:
-        call.service.people.set_active(name, active=asked.active)
+    call.service.people.change(name, password=asked.password, roles=asked.roles, active=asked.active)
     call.service.credentials.forget()
     return _user(call, name)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pitstop.errors import StoreError, UnknownNameError
 from pitstop.service.api import shapes
 from pitstop.service.api.operation import Call
-from pitstop.service.api.paging import Part, part_of
+from pitstop.service.api.paging import Part, part_by_number
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.store.intake import Quarantined
 
@@ -15,7 +15,7 @@ from pitstop.store.intake import Quarantined
 def quarantine(call: Call) -> Part[shapes.QuarantinedShape]:
     """List the batches that wait for a person, the oldest first, without what was sent."""
     found = [item for item in _inbox(call).quarantined() if _seen(call, item)]
-    part: Part[Quarantined] = part_of(call.query, found)
+    part: Part[Quarantined] = part_by_number(call.query, found)
     return Part([_shape(replace(item, payload=b"")) for item in part.items], part.next)
 
 

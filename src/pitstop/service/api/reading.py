@@ -24,7 +24,7 @@ from pitstop.releases import Release, ReleaseTimeline
 from pitstop.replays.standing import standing_of
 from pitstop.service.api import shapes
 from pitstop.service.api.operation import Call, Page
-from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
+from pitstop.service.api.paging import Part, cursor_of, part_by_name, part_of, place_of
 from pitstop.service.standing import open_incidents
 from pitstop.service.workspace import Registered
 from pitstop.store.home import ArtifactRecord, Home
@@ -67,7 +67,7 @@ def opened(model: Registered) -> Iterator[Home]:
 def models(call: Call) -> Part[shapes.Model]:
     """List the models that the caller sees."""
     seen = [item for item in call.service.workspace.models() if call.actor.sees(item.name)]
-    part: Part[Registered] = part_of(call.query, seen)
+    part: Part[Registered] = part_by_name(call.query, seen)
     return Part([described(item) for item in part.items], part.next)
 
 

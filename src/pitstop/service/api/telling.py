@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pitstop.errors import AccessError, UnknownNameError
 from pitstop.service.api import accounts, shapes
 from pitstop.service.api.operation import Call
-from pitstop.service.api.paging import Part, cursor_of, part_of, place_of
+from pitstop.service.api.paging import Part, cursor_of, part_by_name, place_of
 from pitstop.service.fleet import FLEET
 from pitstop.service.notify.channels import Channel, Channels
 
@@ -19,7 +19,7 @@ _DELIVERIES = FLEET.tables["deliveries"]
 def channels(call: Call) -> Part[accounts.ChannelShape]:
     """List where messages go."""
     seen = [item for item in Channels(call.service.workspace.fleet).all() if _theirs(call, item.models)]
-    part: Part[Channel] = part_of(call.query, seen)
+    part: Part[Channel] = part_by_name(call.query, seen)
     return Part([_shape(item) for item in part.items], part.next)
 
 

@@ -63,6 +63,18 @@ class People:
         """Let a user in, or no longer. Raises `AccessError` where no admin would be left."""
         self._change(name, active=active)
 
+    def change(
+        self, name: str, *, password: str | None = None, roles: Iterable[str] | None = None, active: bool | None = None
+    ) -> None:
+        """Change what is not None, all of it or nothing, and end the user's sessions. Raises as the three above do."""
+        values: dict[str, Any] = {} if active is None else {"active": active}
+        if roles is not None:
+            values["roles"] = json.dumps(sorted(_known(roles)))
+        if password is not None:
+            values["password"] = passwords.hashed(password)
+        if values:
+            self._change(name, **values)
+
     def begin(self, name: str, password: str, at: int) -> str | None:
         """Return the secret of a new session; None where name and password do not fit."""
         with self.fleet.read() as connection:

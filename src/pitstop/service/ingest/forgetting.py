@@ -44,7 +44,8 @@ def erase(
 ) -> Removed:
     """Erase a person from the received rows of all these models; `because`, and `by` whose order, are kept in the open.
 
-    `subject` is a value of the column that `[columns] subject` names, else of `id`. The caller has seen to holds.
+    `subject` is a value of the column that `[columns] subject` names, else of `id`; rows of a model with neither name
+    nobody. The caller has seen to holds.
     """
     pseudonym = store.subject(subject).pseudonym
     total = Removed()
@@ -147,6 +148,8 @@ def retain(store: Transaction, home: Home, spec: ModelSpec, before: int, at: int
 
 def _erase_from(store: Transaction, home: Home, spec: ModelSpec, subject: str, facts: dict[str, Any]) -> Removed:
     model = spec.model.name
+    if spec.columns.subject is None and spec.columns.id is None:
+        return Removed()  # its rows are numbered, and a number is nobody's name
     changed: list[dict[str, Any]] = []
     gone: list[pa.Table] = []
     for segment in home.segments("predictions", model):
