@@ -73,11 +73,12 @@ async def test_a_mended_batch_that_cannot_be_taken_now_is_tried_again_and_not_an
     async with client(opened, inbox, opened.key("operator")) as http:
         inbox._free_limit = 1 << 60
         inbox.state()
-        again = {"headers": {"idempotency-key": "one"}, "json": {"payload": json.dumps(GOOD)}}
-        full = await http.post("/v1/quarantine/1/mend", **again)
+        http.headers["idempotency-key"] = "one"
+        asked = {"payload": json.dumps(GOOD)}
+        full = await http.post("/v1/quarantine/1/mend", json=asked)
         assert (full.status_code, "retry-after" in full.headers) == (503, True)
         inbox._free_limit = 0
-        assert (await http.post("/v1/quarantine/1/mend", **again)).status_code == 202
+        assert (await http.post("/v1/quarantine/1/mend", json=asked)).status_code == 202
 
 
 def store(inbox: Inbox) -> None:
