@@ -52,7 +52,8 @@ async def test_a_list_whose_entries_are_closed_meanwhile_is_seen_whole(opened: O
     for _ in range(5):
         inbox.accept_now(Batch("loans", "predictions", "json", json.dumps(BAD).encode()))
     store(inbox)
-    seen, cursor = [], ""
+    seen: list[int] = []
+    cursor: str | None = ""
     async with client(opened, inbox, opened.key("operator")) as http:
         for _ in range(3):
             part = (await http.get("/v1/quarantine", params={"limit": 2, "cursor": cursor})).json()

@@ -77,6 +77,27 @@ def test_any_order_of_rows_and_labels_ends_as_a_recount(
         assert not home.verify(rows=True).faults
 
 
+def test_a_row_of_an_id_that_comes_at_several_instants_is_stored_once_at_each(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    """A customer who is scored each day, in a batch that is sent again."""
+    days = [{**rows_of(0, 1)[0], "at": f"2026-01-{day:02d}"} for day in (3, 1, 2)]
+    with Inbox(tmp_path, specs) as inbox, inbox.drain() as drain:
+        for rows in (days[:2], days, [*days, *days]):
+            put(inbox, "predictions", rows)
+            drain.run_dry()
+            put(inbox, "predictions", rows_of(1, 4))  # others, so that runs are merged
+            drain.run_dry()
+        names = drain.home.read_segments("predictions", "m")["@id"].to_pylist()
+        assert sorted(names) == ["id-0"] * 3 + [f"id-{number}" for number in range(1, 5)]
+        assert intakes(drain.home)["m"].repeated == 2 + 6 + 8
+        inbox.erase("id-0", "a request")
+        drain.run_dry()
+        put(inbox, "predictions", days)  # nothing says any more that they were there
+        drain.run_dry()
+        assert drain.home.read_segments("predictions", "m")["@id"].to_pylist().count("id-0") == 3
+
+
 def test_a_late_corrected_repeated_and_early_label_each_end_right(
     workspace: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec
 ) -> None:

@@ -174,7 +174,7 @@ def _erase_from(store: Transaction, home: Home, spec: ModelSpec, subject: str, f
     receiving = Receiving(store, home, spec, lambda _: None)
     for table in gone:
         receiving.uncount(table)
-    receiving.forget(ids)
+    receiving.forget(ids, gone)
     receiving.finish(receiving.intake.classes)
     rows = sum(table.num_rows for table in gone)
     content = {

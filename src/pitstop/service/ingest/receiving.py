@@ -1,6 +1,7 @@
 """Takes one model's rows and labels into the store, inside a transaction: segments, profiles and join records.
 
-A prediction's id is looked up: seen at the same instant it is the same row sent again, and left out. A label finds its
+A prediction's id is looked up: seen at the same instant it is the same row sent again, and left out; at another one it
+is another row, of which only that it was seen is kept (under a hash of both). A label finds its
 prediction by the id's hash and is counted in that prediction's window; one that came before its prediction waits, and
 is counted when the prediction comes. A corrected label is taken out of the counts and the new one put in. Which label
 holds: the one with the latest label time, of several the one that came last.
@@ -8,7 +9,7 @@ holds: the one with the latest label time, of several the one that came last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ def join_types(spec: ModelSpec) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """Return the types of a prediction's and of a label's join record; classes are codes, -1 where there is none."""
     value = "<f8" if spec.model.task == "regression" else "<i4"
     return np.dtype([("at", "<i8"), ("score", "<f8"), ("said", value)]), np.dtype([("at", "<i8"), ("label", value)])
+
+
+def _at_instants(hashes: NDArray[np.uint64], at: Ints) -> NDArray[np.uint64]:
+    """Return a hash of an id's hash and an instant (the last steps of SplitMix64, Steele et al. 2014)."""
+    mixed: NDArray[np.uint64] = hashes ^ (at.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 class Receiving:
@@ -169,15 +179,21 @@ class Receiving:
         for window, counted in count_rows(self._layout, self.spec, table):
             self._rows[window] = self._row_profile(window).removed(counted)
 
-    def forget(self, ids: Any) -> None:
-        """Take the join records of these ids (Arrow strings) out, and their labels out of the counts."""
+    def forget(self, ids: Any, rows: Sequence[pa.Table] = ()) -> None:
+        """Take the join records of these ids (Arrow strings) out, and their labels out of the counts.
+
+        `rows` are theirs, of which it is forgotten too that they were seen.
+        """
         hashes = np.unique(id_hashes(ids))
         made, predictions = self.predictions.find(hashes)
         labelled, labels = self.labels.find(hashes)
         both = made & labelled
         self._count_labels(predictions[both], labels["label"][both], remove=True)
         self.intake = replace(self.intake, early=self.intake.early - int((labelled & ~made).sum()))
-        self.predictions.remove(hashes)
+        seen = [
+            _at_instants(id_hashes(table["@id"]), np.asarray(table["@at"].to_numpy(), dtype=np.int64)) for table in rows
+        ]
+        self.predictions.remove(np.unique(np.concatenate([hashes, *seen])))
         self.labels.remove(hashes)
 
     # Predictions.
@@ -198,7 +214,21 @@ class Receiving:
         keep, joins = np.ones(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
         keep[by_id] = ~again
         joins[chosen] = ~found
+        self._leave_out_seen(hashes, at, by_id[~same], keep)
         return keep, joins
+
+    def _leave_out_seen(self, hashes: NDArray[np.uint64], at: Ints, places: Ints, keep: NDArray[np.bool_]) -> None:
+        """Of rows whose id was predicted on at another instant, leave out those that were seen; note the others."""
+        if not places.size:
+            return
+        names, first = np.unique(_at_instants(hashes[places], at[places]), return_index=True)
+        seen, _ = self.predictions.find(names)
+        keep[places] = False
+        fresh = places[first[~seen]]
+        keep[fresh] = True
+        records = np.zeros(fresh.size, dtype=self._types[0])
+        records["at"], records["score"], records["said"] = at[fresh], np.nan, -1
+        self.predictions.add(names[~seen], records)
 
     def _add_segments(self, table: pa.Table, windows: Ints, name: str) -> None:
         order = np.argsort(windows, kind="stable")
