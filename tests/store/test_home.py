@@ -15,7 +15,7 @@ import pytest
 
 from pitstop.errors import StoreBusyError, StoreError
 from pitstop.journal.checkpoints import open_checkpoint
-from pitstop.store import migrations
+from pitstop.store import catalog, migrations
 from pitstop.store.catalog import SqliteCatalog
 from pitstop.store.compaction import compact
 from pitstop.store.home import Home
@@ -392,6 +392,31 @@ def test_a_lost_key_of_subjects_is_missed_and_not_made_anew(tmp_path: Path) -> N
         assert not (tmp_path / "keys" / "subjects.key").exists()
         key.rename(tmp_path / "keys" / "subjects.key")
         assert home.unsealed("m", "n") == {"name": "Ada"}
+
+
+def test_what_was_erased_leaves_the_log_as_soon_as_no_reader_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "BUSY_MILLISECONDS", 100)
+    with Home.open(tmp_path) as home:
+        with home.transaction() as tx:
+            tx.put_sealed({"name": "Ada"}, "note", "n", 1, [], "m", "ada")
+        ((wrapped,),) = home.select(sa.text("SELECT wrapped FROM subjects"))  # type: ignore[arg-type]
+
+        def holds() -> list[str]:
+            return [path.name for path in tmp_path.iterdir() if path.is_file() and wrapped in path.read_bytes()]
+
+        with Home.open(tmp_path, read_only=True) as reader:
+            reading = reader.entries()
+            next(reading)
+            with home.transaction() as tx:
+                tx.forget("ada")
+            home.scrub()
+            put_one(home, "a")
+            assert holds(), "the reader's snapshot still has it"
+            list(reading)
+            put_one(home, "b")
+            assert holds() == []
 
 
 def test_a_check_of_rows_beside_a_writer_finds_no_fault(tmp_path: Path, rows: Callable[..., Any]) -> None:

@@ -362,6 +362,9 @@ def test_a_place_that_cannot_be_used_is_refused_with_the_way_out(tmp_path: Path,
             make_home(tmp_path / f"home{number}", place)
         assert "secret" not in str(caught.value)
         assert read_location(tmp_path / f"home{number}") == Location()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="is a file; choose a new folder"):
+        make_home(tmp_path / "file", Location())
     engine = sa.create_engine(parsed(postgres.url("songs"))[0])
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA songs")

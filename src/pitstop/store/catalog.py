@@ -32,6 +32,8 @@ class SqliteCatalog:
         sa.event.listen(self._engine, "connect", _prepare_read_only if read_only else _prepare)
         sa.event.listen(self._engine, "begin", _begin)
         self._open: list[sa.Connection] = []
+        # A log that is there already is of a writer that was killed, perhaps before it could empty it.
+        self._unscrubbed = path.with_name(f"{path.name}-wal").exists()
         try:
             with disk_errors("open the catalog", path.parent):
                 self._reader = self._connect(writes=False)
@@ -49,6 +51,10 @@ class SqliteCatalog:
             raise StoreError(msg)
         with in_transaction(self._writer, self._path.parent):
             yield self._writer
+        if self._unscrubbed:
+            # The transaction is committed whatever comes of this, and the next one tries again.
+            with suppress(StoreError):
+                self._unscrubbed = not self._emptied(milliseconds=0)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -57,12 +63,12 @@ class SqliteCatalog:
             yield self._reader
 
     def scrub(self) -> None:
-        """Write the log of changes into the database and empty it."""
+        """Write the log of changes into the database and empty it.
+
+        While a reader needs the log for what it is reading, each transaction after this one tries again.
+        """
         if self._writer is not None:
-            with disk_errors("write to the catalog", self._path.parent):
-                driver = self._writer.connection.driver_connection
-                if driver is not None:
-                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._unscrubbed = not self._emptied(BUSY_MILLISECONDS)
 
     def close(self) -> None:
         """Close both connections."""
@@ -70,6 +76,18 @@ class SqliteCatalog:
             connection.close()
         self._open = []
         self._engine.dispose()
+
+    def _emptied(self, milliseconds: int) -> bool:
+        """Return whether the log could be emptied within that time."""
+        assert self._writer is not None  # noqa: S101 - for the type checker
+        with disk_errors("write to the catalog", self._path.parent):
+            driver: Any = self._writer.connection.driver_connection
+            driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            try:
+                (busy, *_) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        return not busy
 
     def _connect(self, *, writes: bool) -> sa.Connection:
         connection = self._engine.connect().execution_options(pitstop_writes=writes)

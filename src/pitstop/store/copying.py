@@ -65,8 +65,8 @@ def make_home(folder: Path, location: Location) -> None:
 
     Raises `StoreError` where the folder holds something, or the places cannot be used.
     """
-    if folder.exists() and any(folder.iterdir()):
-        msg = f"{folder} is not empty; choose a new folder for the home"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        msg = f"{folder} is {'not empty' if folder.is_dir() else 'a file'}; choose a new folder for the home"
         raise StoreError(msg)
     # Opened first without the file: a URL that cannot be used leaves nothing behind.
     files = open_files(folder, location)

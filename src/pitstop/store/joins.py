@@ -20,6 +20,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from pitstop.errors import StoreError
 from pitstop.statistics.repeats import row_hashes
 from pitstop.store.migrations import TABLES
 from pitstop.store.transaction import Transaction
@@ -173,8 +174,16 @@ class JoinIndex:
         self._runs = kept
 
     def _mapped(self, run: Run) -> tuple[Any, Any]:
-        hashes = np.memmap(self._path(run.hash_key, run.hash_digest), dtype=np.uint64, mode="r")
-        return hashes, np.memmap(self._path(run.value_key, run.value_digest), dtype=self._record, mode="r")
+        hashes = self._mapped_file(run.hash_key, run.hash_digest, np.dtype(np.uint64), run.rows)
+        return hashes, self._mapped_file(run.value_key, run.value_digest, self._record, run.rows)
+
+    def _mapped_file(self, key: str, digest: str, kind: np.dtype[Any], rows: int) -> Any:
+        path = self._path(key, digest)
+        size = path.stat().st_size
+        if size != rows * kind.itemsize:
+            msg = f"{key} has {size} bytes, expected {rows * kind.itemsize}: it was damaged; restore it from a backup"
+            raise StoreError(msg)
+        return np.memmap(path, dtype=kind, mode="r")
 
     def _keep(self, hashes: Hashes, values: NDArray[Any], instead_of: Run | None = None) -> Run:
         name = f"{FOLDER}/{secrets.token_hex(12)}"

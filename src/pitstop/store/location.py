@@ -57,7 +57,11 @@ def write_location(folder: Path, location: Location, file: str = FILE) -> None:
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in vars(location).items() if value]
         if lines:
             part = folder / f".{file}.{os.getpid()}.part"
-            part.write_text("".join(lines), encoding="utf-8")
+            with part.open("w", encoding="utf-8") as written:
+                written.write("".join(lines))
+                written.flush()
+                # An empty file would say that everything is in the folder itself.
+                os.fsync(written.fileno())
             part.replace(folder / file)
             sync_folder(folder)
 
