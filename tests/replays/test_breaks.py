@@ -41,3 +41,24 @@ def test_another_unit_is_one_incident_that_says_how_much(
     assert (first["column"], first["kind"], first["size"]) == ("x1", "unit_change", 100.0)
     assert "100 times larger" in with_breaks[0]["sentence"]
     assert np.all([item["column"] == "x1" for content in with_breaks for item in content["breaks"]])
+
+
+def test_a_break_within_a_standing_incident_is_named_on_its_day(
+    workshop: Any, spec: ModelSpec, history: Callable[..., pa.Table]
+) -> None:
+    """A column has drifted for two weeks when one day comes in another unit: it joins that incident, and is named."""
+    table = history(days=36, rows=100, turns=())
+    day = pc.divide(pc.cast(pc.subtract(table["at"], table["at"][0]), "int64"), 86_400_000_000)
+    warm = pc.add(pc.multiply(table["x1"], 0.6), pc.if_else(pc.greater_equal(day, 18), 5.6, 5.0))
+    scaled = pc.if_else(pc.equal(day, 33), pc.multiply(warm, 2.4), warm)
+    broken = table.set_column(table.column_names.index("x1"), "x1", scaled)
+    run = workshop.replay(broken, replace(spec, policy=replace(spec.policy, fit_every=100)), "standing")
+    (joined,) = [
+        content
+        for _, _, at, content in run.of("incident-growth")
+        if spec.calendar.name_instant(at) == "2024-02-04" and content["cause"]["breaks"]
+    ]
+    assert spec.calendar.name_window(joined["since"]) <= "2024-01-20"
+    first = joined["cause"]["breaks"][0]
+    assert (first["column"], first["kind"]) == ("x1", "unit_change")
+    assert "Do not retrain: convert the values back" in joined["cause"]["sentence"]

@@ -117,7 +117,10 @@ def diagnose(
     if look is not None and kinds != {"volume"}:
         noticed = [alarm.column for alarm in mine if alarm.column]
         moved = [*noticed, *_altered(baseline, after), *(suspect.column for suspect in suspects)]
-        breaks = look.breaks(moved, (first, end))
+        # What came within this very window is looked at alone first: the incident that it joined may be weeks old.
+        now = [alarm.since for alarm in mine if alarm.fast and alarm.kind == "quality" and alarm.window == end]
+        begun = max([first, *now])
+        breaks = look.breaks(moved, (begun, end)) or (look.breaks(moved, (first, end)) if begun > first else ())
     segments = look.risen((incident.since, end)) if look is not None and "error" in kinds else ()
     sentence = _sentence(mine, suspects, split, baseline, calendar, breaks, segments)
     return Cause(sentence, suspects, split, baseline.profile, after, breaks, segments)
