@@ -47,7 +47,8 @@ class Received:
     def labels(self, spec: ModelSpec, rows: Rows) -> pa.Table:
         """Return the labels (@id, @label, @label_at) of `rows`, in the order in which they became known.
 
-        Labels whose prediction has not come yet are left out; they are there once it has.
+        Labels whose prediction has not come yet are left out; they are there once it has. So are those of rows that
+        were logged with no chance to show one.
         """
         kind = pa.float64() if spec.model.task == "regression" else pa.string()
         table = self._read("labels")
@@ -56,6 +57,10 @@ class Received:
             return pa.table({"@id": empty, "@label": pa.array([], kind), "@label_at": pa.array([], pa.int64())})
         place = pc.index_in(table["@id"].combine_chunks(), value_set=rows.table["@id"].combine_chunks())
         known = place.is_valid()
+        if "@propensity" in rows.table.column_names:
+            # It contradicts the log, and was taken in before anybody could say so: one would end every tick to come.
+            chance = rows.table["@propensity"].combine_chunks().take(place)
+            known = pc.fill_null(pc.and_(known, pc.not_equal(chance, 0.0)), False)  # noqa: FBT003
         return labels_in_order(spec, rows, table.filter(known).combine_chunks(), place.filter(known))
 
     def _read(self, kind: SegmentKind) -> pa.Table:

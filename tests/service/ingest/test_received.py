@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 import pytest
 
-from pitstop.errors import EmptyTableError
+from pitstop.errors import ColumnValueError, EmptyTableError
 from pitstop.integrations.serving import run
 from pitstop.records.spec import parse_spec
 from pitstop.service.ingest.batch import Batch, Kind
@@ -97,3 +98,21 @@ def test_a_tick_finds_the_same_from_posted_rows_as_from_a_table(tmp_path: Path) 
         run(tmp_path / "plain", spec=SPEC, source=rows, labels=labels, as_of=as_of)
     assert len(found(tmp_path / "plain")) > 5
     assert found(tmp_path / "home") == found(tmp_path / "plain")
+
+
+def test_a_label_that_contradicts_the_log_stops_no_tick(tmp_path: Path) -> None:
+    """Some rows were logged as never to show a label. One comes all the same, cannot be taken back, and is left out."""
+    spec = replace(SPEC, columns=replace(SPEC.columns, propensity="chance"))
+    never = np.arange(600) % 100 == 7
+    table = history().append_column("chance", pa.array(np.where(never, 0.0, 1.0)))
+    rows, labels = table.select(["id", "at", "x", "c", "score", "chance"]), table.select(["id", "label", "known_at"])
+    with Inbox(tmp_path, lambda _: spec) as inbox, inbox.drain() as drain:
+        post(inbox, "predictions", rows)
+        post(inbox, "labels", labels)
+        drain.run_dry()
+    run(tmp_path / "home", spec=spec, source=Received(tmp_path / "records", "live"))
+    run(tmp_path / "plain", spec=spec, source=rows, labels=labels.filter(pa.array(~never)))
+    assert len(found(tmp_path / "plain")) > 5
+    assert found(tmp_path / "home") == found(tmp_path / "plain")
+    with pytest.raises(ColumnValueError, match="whose chance to show one was logged as 0"):
+        run(tmp_path / "refused", spec=spec, source=rows, labels=labels)
