@@ -172,6 +172,16 @@ def test_a_fault_in_training_is_one_typed_error(fault: str, walls: bool, tmp_pat
     assert time.monotonic() - started < 15.0
 
 
+def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path: Path, parent: Path) -> None:
+    """Where the kernel does not limit files, one with a hole is as large as it likes and takes no disk."""
+    argv = program(tmp_path, "open('model', 'wb').truncate(1 << 40); say(ok=True, rows=4); continue")
+    with (
+        Session(argv, Limits(disk_mib=16), isolation=walls_of(walls=False), parent=parent) as session,
+        pytest.raises(TrainerLimitError, match="1,099,511,627,776 bytes as the model; disk_mib"),
+    ):
+        session.train(REQUEST, ROWS)
+
+
 def test_a_trainer_that_closes_its_output_is_given_up(tmp_path: Path, parent: Path) -> None:
     with (
         Session(program(tmp_path, "os.close(1); time.sleep(60)"), isolation=Isolation(), parent=parent) as session,
@@ -317,6 +327,12 @@ def test_a_program_that_does_not_exist_is_a_clear_error(walls: bool, parent: Pat
         pytest.raises(TrainerCrashedError, match="nonexistent"),
     ):
         session.train(REQUEST, ROWS)
+    with (
+        Session(("python3", "-c", "a\0b"), isolation=walls_of(walls), parent=parent) as session,
+        pytest.raises(TrainerCrashedError, match="cannot be started: embedded null byte; check"),
+    ):
+        session.train(REQUEST, ROWS)
+    assert not list(parent.iterdir())
 
 
 def test_training_gets_a_fresh_process_and_scoring_keeps_it(tmp_path: Path, parent: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pitstop.errors import TrainerOutputError, TrainingError
+from pitstop.errors import TrainerLimitError, TrainerOutputError, TrainingError
 from pitstop.records.spec import Task
 
 _SHOWN = 200
@@ -43,12 +43,22 @@ def check_rows(answer: dict[str, Any], rows: int, action: str) -> None:
         raise TrainerOutputError(msg)
 
 
-def read_regular(path: Path, what: str) -> bytes:
-    """Return the bytes of a regular file made by a trainer; a link is refused, because it could point anywhere."""
+def read_regular(path: Path, what: str, most: int) -> bytes:
+    """Return the bytes of a regular file made by a trainer; a link is refused, because it could point anywhere.
+
+    So is a file of more than `most` bytes, which may take none of the disk: it is read into memory.
+    """
     descriptor = -1
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if status.st_size > most:
+            msg = (
+                f"the trainer left {status.st_size:,} bytes as {what}; disk_mib in [trainer] allows {most:,}. Raise "
+                "it, or give it less to do"
+            )
+            raise TrainerLimitError(msg)
+        if not stat.S_ISREG(status.st_mode):
             msg = f"the trainer left no regular file as {what} ({path.name!r}); links, folders and pipes are refused"
             raise TrainerOutputError(msg)
         with os.fdopen(descriptor, "rb") as file:

@@ -51,9 +51,11 @@ class TrainerProcess:
                 start_new_session=True,
                 bufsize=0,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A word with a zero byte in it is no argument, and says so as `ValueError`.
             remove(home)
-            msg = f"the trainer's program {argv[0]!r} cannot be started: {error.strerror}; check [trainer] command"
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            msg = f"the trainer's program {argv[0]!r} cannot be started: {why}; check [trainer] command"
             raise TrainerCrashedError(msg) from error
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe is not None  # noqa: S101  # all three were asked for; for the type checker

@@ -124,7 +124,7 @@ class Session:
                 self._write_start(start)
             self._write(rows, names, "train.arrow")
             check_rows(self._ask(message), rows.num_rows, "train")
-            model = Model(read_regular(self._home / "model", "the model"), rows.num_rows)
+            model = Model(read_regular(self._home / "model", "the model", self._most), rows.num_rows)
         except BaseException:
             self._stop()
             raise
@@ -147,7 +147,7 @@ class Session:
             self._write(rows, list(request.features), "rows.arrow")
             message = {"action": "predict", "model": name, "data": "rows.arrow", "output": "predictions.arrow"}
             check_rows(self._ask(message), rows.num_rows, "predict")
-            content = read_regular(self._home / "predictions.arrow", "predictions")
+            content = read_regular(self._home / "predictions.arrow", "predictions", self._most)
             return check_predictions(content, request.task, rows.num_rows)
         except BaseException:
             self._stop()
@@ -162,6 +162,10 @@ class Session:
             msg = "this trainer session is closed; use it inside `with Session(...) as session`"
             raise TrainingError(msg)
         return self._folder
+
+    @property
+    def _most(self) -> int:
+        return self.limits.disk_mib << 20
 
     def _ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         # A process that died between two calls (say, killed while it was idle) is no fault of this call.

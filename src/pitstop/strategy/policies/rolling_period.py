@@ -59,8 +59,8 @@ class RollingPeriod:
 def replayed_cost(matrix: LossMatrix, every: int | None, release: float) -> float:
     """Return the mean cost per period, in currency, of a cadence on these columns.
 
-    `every` None is never to retrain.     A start is a fitted model in the first half of the columns; a release takes
-    the freshest model of that column, and happens only where that is newer than the served one. Columns that the served
+    `every` None is never to retrain. A start is a fitted model in the first half of the columns; a release takes the
+    freshest model of that column, and happens only where that is newer than the served one. Columns that the served
     model was not scored in are left out. No columns: 0.
     """
     periods = matrix.periods
