@@ -15,6 +15,7 @@ from tests.service.ingest.counted import SPEC, check_counts, label_of, recount, 
 from pitstop.loop.erasure import hold
 from pitstop.records.spec import ModelSpec, parse_spec
 from pitstop.service.ingest.batch import Batch, Kind
+from pitstop.service.ingest.drain import Drain
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.store.home import Home
 from pitstop.store.intake import intakes
@@ -68,6 +69,28 @@ def test_a_legal_hold_outranks_an_erasure(tmp_path: Path, specs: Callable[[str],
             drain.run_dry()
             assert "id-7" in drain.home.read_segments("predictions", "m")["@id"].to_pylist()
             assert "outranks it" in drain.home.artifacts("erasure")[-1].content["outcome"]
+
+
+def test_a_hold_in_a_home_elsewhere_counts_and_what_is_no_home_holds_up_nothing(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None]
+) -> None:
+    """The demo's home, say, is registered and stands elsewhere; among the models lies what a copy left there."""
+    workspace, elsewhere = tmp_path / "w", tmp_path / "elsewhere"
+    with Home.open(elsewhere) as home:
+        hold(home, "id-7", {"why": "a trial", "by": "legal"}, 5)
+    with Inbox(workspace, specs) as inbox:
+        put(inbox, "predictions", rows_of(0, 10))
+        for name in ("id-7", "id-8"):
+            inbox.erase(name, "a request")
+        (workspace / "models" / "begun").mkdir(parents=True)
+        (workspace / "models" / "old").mkdir()
+        (workspace / "models" / "old" / "notes.txt").write_text("of somebody")
+        (workspace / "models" / ".DS_Store").write_text("")
+        homes = (elsewhere, tmp_path / "not begun")
+        with Drain(workspace, specs, homes=lambda: homes) as drain:
+            drain.run_dry()
+            names = drain.home.read_segments("predictions", "m")["@id"].to_pylist()
+    assert sorted(names) == [f"id-{number}" for number in range(10) if number != 8]
 
 
 def test_retention_drops_rows_and_keeps_their_counts(

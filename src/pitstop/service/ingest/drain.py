@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -55,12 +55,16 @@ class Step:
 class Drain:
     """Stores what is in the `spool` of the workspace in folder `path`; a context manager.
 
-    One process may do so at a time. `specs` gives specifications by name. Opening raises `StoreBusyError` where another
+    One process may do so at a time. `specs` gives specifications by name, `homes` the homes of models that stand
+    elsewhere than in the workspace. Opening raises `StoreBusyError` where another
     process stores, and `StoreError`.
     """
 
-    def __init__(self, path: Path, specs: Specs, spool: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, specs: Specs, spool: Path | None = None, *, homes: Callable[[], Iterable[Path]] = tuple
+    ) -> None:
         self.path = path
+        self._homes = homes
         self._spool = spool or path / SPOOL
         self._specs = specs
         self.home = Home.open(path / RECORDS)
@@ -240,12 +244,7 @@ class Drain:
         known = self.home.subject(subject)
         if known is not None and known.hold is not None:
             return known.hold
-        for folder in sorted((self.path / MODELS).glob("*")):
-            with Home.open(folder, read_only=True) as home:
-                found = home.subject(subject)
-            if found is not None and found.hold is not None:
-                return found.hold
-        return None
+        return forgetting.hold_in({*(self.path / MODELS).glob("*"), *self._homes()}, subject)
 
     def _unknown(self, store: Transaction, records: Sequence[SpoolRecord]) -> tuple[list[SpoolRecord], int]:
         """Return the records whose batch was not stored before, and how many others there are."""

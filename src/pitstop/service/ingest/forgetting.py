@@ -8,8 +8,9 @@ Both are one transaction, and the journal goes on verifying.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from pitstop.service.ingest.receiving import Receiving
 from pitstop.store.home import Home
 from pitstop.store.home_journal import HOUSE
 from pitstop.store.intake import write_intake
+from pitstop.store.location import CATALOG, read_location
 from pitstop.store.segments import SegmentRecord
 from pitstop.store.transaction import Transaction
 
@@ -65,6 +67,21 @@ def refuse(store: Transaction, subject: str, because: str, hold: str, at: int, b
     content = {"subject": store.subject(subject).pseudonym, "because": because, "outcome": sentence, "by": by, "at": at}
     refused = {**content, "segments": []}
     store.put_artifact(refused, "erasure", artifact_id("erasure", refused), at, (), HOUSE)
+
+
+def hold_in(folders: Iterable[Path], subject: str) -> str | None:
+    """Return the legal hold on a person's data in any of these homes; None where there is none.
+
+    A folder that is no home, or none yet, holds nothing.
+    """
+    for folder in sorted(folders):
+        if not (folder / CATALOG).is_file() and not (folder.is_dir() and read_location(folder).catalog):
+            continue
+        with Home.open(folder, read_only=True) as home:
+            found = home.subject(subject)
+        if found is not None and found.hold is not None:
+            return found.hold
+    return None
 
 
 def names(spec: ModelSpec | None, subject: str, kind: str, payload: bytes) -> bool:

@@ -40,6 +40,10 @@ class RegisteredSpecs:
         """Give the workspace back."""
         self._workspace.close()
 
+    def homes(self) -> tuple[Path, ...]:
+        """Return the homes of all registered models, begun or not. Raises `StoreError`."""
+        return tuple(model.home for model in self._workspace.models())
+
     def __call__(self, name: str) -> ModelSpec | None:
         """Return the specification of a model; what it was last known to be where the catalog cannot be asked.
 

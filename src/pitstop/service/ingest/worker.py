@@ -37,7 +37,7 @@ def main() -> None:
     if specs is None:
         return
     with specs:
-        working = Working(path, specs, spool=spool)
+        working = Working(path, specs, spool=spool, homes=specs.homes)
         working.start()
         while not ended.wait(_LOOK_SECONDS):
             problem[0] = working.problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pitstop.errors import PitstopError, StoreBusyError
@@ -40,10 +41,12 @@ class Working:
         pause: float = PAUSE,
         again: float = PAUSE_AFTER_FAILURE,
         hold: float = HOLD_SECONDS,
+        homes: Callable[[], Iterable[Path]] = tuple,
     ) -> None:
         self.path = path
         self._spool = spool
         self._hold = hold
+        self._homes = homes
         self.problem = ""
         self._specs = specs
         self._pause, self._again = pause, again
@@ -66,7 +69,7 @@ class Working:
         standing_by: float | None = None
         while not self._stop.is_set():
             try:
-                with Drain(self.path, self._specs, self._spool) as drain:
+                with Drain(self.path, self._specs, self._spool, homes=self._homes) as drain:
                     standing_by = None
                     self._work(drain)
                 self._stop.wait(HAND_OVER_SECONDS)
