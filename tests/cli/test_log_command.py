@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.faults.test_kills import free_port
@@ -13,8 +15,10 @@ from tests.service.ingest.counted import SPEC, label_of, rows_of
 from tests.service.ingest.test_events import captured, lines
 from typer.testing import CliRunner
 
+from pitstop.cli.log_command import _parts
 from pitstop.cli.main import app
 from pitstop.errors import IngestError, UnreadableTableError
+from pitstop.service.ingest.batch import LIMITS
 from pitstop.service.ingest.drain import Drain
 from pitstop.service.ingest.registered import RegisteredSpecs
 from pitstop.service.workspace import Workspace
@@ -54,6 +58,15 @@ def test_rows_go_to_a_workspace_once_and_what_cannot_be_stored_is_mended(tmp_pat
         drain.run_dry()
         assert drain.home.read_segments("predictions", "m")["@id"].to_pylist() == ["id-0", "id-1", "id-3", "id-4"]
     assert json.loads(run("quarantine", "list", "--all", "--json", "--workspace", place))[0]["state"] == "discarded"
+
+
+def test_a_wide_table_goes_in_parts_that_a_service_takes() -> None:
+    wide = pa.table({f"x{place}": np.arange(100_000.0) for place in range(60)})
+    tall = pa.table({"x": np.arange(250_000.0)})
+    parts = [list(_parts(table)) for table in (wide, tall)]
+    assert sum(rows for _, _, rows in parts[0]) == wide.num_rows
+    assert max(len(payload) for payload, _, _ in parts[0]) < LIMITS.body_bytes
+    assert [rows for _, _, rows in parts[1]] == [100_000, 100_000, 50_000]
 
 
 def test_lines_of_sagemaker_are_recognised(tmp_path: Path) -> None:

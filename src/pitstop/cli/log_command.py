@@ -16,8 +16,6 @@ from pitstop.errors import IngestError, UnreadableTableError
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 _MAGIC = ((b"PAR1", ".parquet"), (b"ARROW1", ".arrow"), (b"\xff\xff\xff\xff", ".arrow"))
-# Rows of one batch that goes to a service.
-PART_ROWS = 100_000
 SAGEMAKER = "sagemaker"
 
 Target = Annotated[
@@ -128,12 +126,13 @@ def _parts(rows: Any) -> Any:
     import pyarrow.ipc as pa_ipc  # noqa: PLC0415 - as above
 
     from pitstop.client.folder import table_of  # noqa: PLC0415 - as above
+    from pitstop.client.parts import parts_of  # noqa: PLC0415 - as above
     from pitstop.records.sources import plain_strings  # noqa: PLC0415 - as above
     from pitstop.store.digest import rows_digest  # noqa: PLC0415 - as above
 
     table = plain_strings(table_of(rows))
-    for first in range(0, table.num_rows, PART_ROWS):
-        part = table.slice(first, PART_ROWS).combine_chunks()
+    for cut in parts_of(table):
+        part = cut.combine_chunks()
         sink = io.BytesIO()
         with pa_ipc.new_stream(sink, part.schema) as stream:
             stream.write_table(part)

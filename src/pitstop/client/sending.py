@@ -14,7 +14,7 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 
 from pitstop.client.folder import LABELS, PREDICTIONS, table_of
+from pitstop.client.parts import parts_of
 from pitstop.client.posting import Poster
 from pitstop.client.shipping import Shipper, now
 from pitstop.records.sources import plain_strings
@@ -34,7 +35,7 @@ SPOOL_BYTES = 512 << 20
 EVERY_SECONDS = 0.25
 EXIT_SECONDS = 2.0
 # What one request holds at most; a service takes some times as much.
-PART_BYTES, PART_ROWS, PART_CELLS = 8 << 20, 250_000, 5_000_000
+PART_BYTES = 8 << 20
 
 Rows = Callable[[], Any]
 
@@ -173,7 +174,8 @@ class Sender:
                 for table in _together(tables, in_order=kind == LABELS):
                     meta = {"model": self.model, "kind": kind, "format": "arrow"}
                     records += [
-                        encode_record({**meta, "id": uuid.uuid4().hex}, _stream(part), now()) for part in _parts(table)
+                        encode_record({**meta, "id": uuid.uuid4().hex}, _stream(part), now())
+                        for part in parts_of(table, PART_BYTES)
                     ]
             if records:
                 self._writer.append(records)
@@ -219,14 +221,6 @@ def _together(tables: list[pa.Table], *, in_order: bool) -> list[pa.Table]:
             groups.append((name, group := []))
         group.append(table.replace_schema_metadata(None))
     return [pa.concat_tables(group) for _, group in groups]
-
-
-def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """Cut a table into parts that a service takes in one request."""
-    by_bytes = table.num_rows * PART_BYTES // max(table.nbytes, 1)
-    rows = max(1, min(by_bytes, PART_ROWS, PART_CELLS // max(table.num_columns, 1)))
-    for first in range(0, table.num_rows, rows):
-        yield table.slice(first, rows)
 
 
 def _stream(table: pa.Table) -> bytes:

@@ -42,8 +42,9 @@ class Shipper:
 
     def wake(self) -> None:
         """Say that there is something to ship."""
-        self._idle.clear()
+        # In this order: whichever comes last, the thread's word or this one, it is not idle before it has looked.
         self._wake.set()
+        self._idle.clear()
 
     def close(self, seconds: float) -> None:
         """Ship for `seconds` more at most, then end."""
@@ -83,8 +84,9 @@ class Shipper:
                 self._wake.set()  # it was waited already
             else:
                 self.problem, wait = self._refused, PAUSE
-                if not self._wake.is_set():
-                    self._idle.set()
+                self._idle.set()
+                if self._wake.is_set():
+                    self._idle.clear()
         self._poster.close()
         self._give_back()
 
