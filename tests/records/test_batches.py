@@ -223,6 +223,8 @@ def test_unparsable_and_missing_times_name_the_row() -> None:
     )
     refused(ColumnValueError, "'day'", "row 3", "1 of 3", table=a_table(day=[date(2020, 1, 1), date(2020, 1, 1), None]))
     refused(ColumnValueError, "whole numbers", "window = 50", table=a_table(day=[1, 2, 3]))
+    late = pa.array([0, 0, 253_402_300_800_000_000], pa.timestamp("us"))
+    refused(ColumnValueError, "'day'", "row 3", "years 1 to 9999", table=a_table(day=late))
     refused(ColumnValueError, "'day'", "64 bits", table=a_table(day=pa.array([1, 2, 2**63], pa.uint64())))
 
 
@@ -255,6 +257,13 @@ def test_columns_of_unusable_types_are_refused() -> None:
     refused(ColumnValueError, "'x'", "list", table=a_table(x=[[1], [2], [3]]))
     refused(ColumnValueError, "'x'", "timestamp", table=a_table(x=pa.array([1, 2, 3], pa.timestamp("us"))))
     refused(ColumnValueError, "'x'", "two columns", table=a_table().append_column("x", pa.array([1, 2, 3])))
+
+
+@pytest.mark.parametrize("role", ["features", "segments", "protected"])
+def test_a_column_cannot_take_the_place_of_one_of_ours(role: str) -> None:
+    table = a_table(**{"@label": ["a", "b", "c"]})
+    columns: dict[str, Any] = {role: ("@label",)}
+    refused(ColumnValueError, "'@label'", "Pitstop's own", spec=a_spec(**columns), table=table)
 
 
 def test_a_hundred_thousand_categories_and_a_class_never_seen_are_rows_like_others() -> None:

@@ -151,6 +151,9 @@ def test_a_reader_sees_what_is_committed_and_changes_nothing(home_folder: Path) 
             assert [item.id for item in reader.artifacts()] == ["first", "second"]
             with pytest.raises(StoreError, match="read-only"), reader.transaction():
                 pass
+            with pytest.raises(StoreError, match="read-only"):
+                reader.checkpoint()
+            assert not (home_folder / "keys").exists()
         assert len(home.checkpoints()) == 0
 
 

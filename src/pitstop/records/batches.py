@@ -120,9 +120,9 @@ def _refuse_shape(spec: ModelSpec, table: pa.Table) -> None:
     if table.num_rows == 0:
         msg = f"the table has no rows (its columns: {', '.join(table.column_names[:20])}); give at least one"
         raise EmptyTableError(msg)
-    reserved = [
-        name for name in (*spec.columns.features, *spec.amounts, *spec.columns.segments) if name.startswith("@")
-    ]
+    named = spec.columns
+    used = (*named.features, *spec.amounts, *named.segments, *named.protected)
+    reserved = [name for name in used if name.startswith("@")]
     if reserved:
         msg = f"column {reserved[0]!r}: names that begin with @ are kept for Pitstop's own columns; rename it"
         raise ColumnValueError(msg)

@@ -21,6 +21,8 @@ EXPECTED = (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# What has a date: windows are named by theirs.
+_FIRST, _LAST = ((moment.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for moment in (datetime.min, datetime.max))  # noqa: DTZ901 - the zone is set
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 _QUARTER = re.compile(r"(\d{4})-?Q([1-4])")
 _YEAR = re.compile(r"\d{4}")
@@ -80,6 +82,15 @@ def _integers(column: pa.ChunkedArray, name: str) -> Ints:
 
 
 def _micros(column: pa.ChunkedArray, name: str) -> Ints:
+    values = _counted(column, name)
+    outside = np.flatnonzero((values < _FIRST) | (values > _LAST))
+    if len(outside):
+        msg = f"time column {name!r}, row {outside[0] + 1}: the time lies outside the years 1 to 9999; correct it"
+        raise ColumnValueError(msg)
+    return values
+
+
+def _counted(column: pa.ChunkedArray, name: str) -> Ints:
     kind = column.type
     try:
         if pa.types.is_timestamp(kind):

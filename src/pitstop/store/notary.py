@@ -34,12 +34,13 @@ class Notary:
             last = connection.execute(_KEPT.order_by(None).order_by(_CHECKPOINTS.c.size.desc()).limit(1)).one_or_none()
         if head.size == (last.size if last else 0):
             return
-        key = signing_key(self._keys)
-        public = key.public_key()
-        origin = origin_of(public)
-        note = sign(Checkpoint(origin, head.size, head.root), key, last.note if last else "")
-        row = {"size": head.size, "note": note, "verifier": verifier_key(origin, public)}
         with self._catalog.write() as connection, disk_errors("write to the catalog", self._keys.parent):
+            # Not before it may be written: a home that was opened to be read is left as it is.
+            key = signing_key(self._keys)
+            public = key.public_key()
+            origin = origin_of(public)
+            note = sign(Checkpoint(origin, head.size, head.root), key, last.note if last else "")
+            row = {"size": head.size, "note": note, "verifier": verifier_key(origin, public)}
             connection.execute(_CHECKPOINTS.insert(), [row])
             log.set_signed(connection, head.size)
 
