@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from typer.testing import CliRunner
 
 from pitstop.cli.main import app
 from pitstop.errors import UnreadableTableError
+from pitstop.integrations.file_source import FolderSource
 from pitstop.integrations.sql_source import QuerySource, known, written
 from pitstop.service.ingest.drain import Drain
 from pitstop.service.ingest.registered import RegisteredSpecs
@@ -216,6 +218,25 @@ def test_a_query_is_taken_from_its_watermark_on(
     assert commented.page(None, 5).num_rows == 5
     with pytest.raises(UnreadableTableError, match="refuses"):
         QuerySource(source, "DELETE FROM loans", "day").page(None, 5)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("s3://KEY:SECRET@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=r", "cannot list s3://bucket/x: "),
+        ("foo://KEY:SECRET@bucket/x", "cannot find foo://bucket/x: "),
+        ("s3://KEY:SECRET@a bucket/x", "cannot find s3://a bucket/x: "),
+    ],
+)
+def test_a_secret_in_an_address_is_shown_to_nobody(place: str, words: str) -> None:
+    with pytest.raises(UnreadableTableError, match=re.escape(words)) as caught:
+        FolderSource(place).listed()
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_address_of_a_database_that_is_none_is_refused() -> None:
+    with pytest.raises(UnreadableTableError, match="expected postgresql://"):
+        QuerySource("postgresql://me@here:port/x", "SELECT 1 AS n", "n").page(None, 1)
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "b", START, START.date()], ids=str)

@@ -72,16 +72,23 @@ class FolderSource:
             try:
                 return read_table(path)
             except UnreadableTableError as error:
-                msg = str(error).replace(str(path), f"{self.place.partition('?')[0]}: {name}")
+                msg = str(error).replace(str(path), f"{self._shown}: {name}")
                 raise UnreadableTableError(msg) from error
+
+    @property
+    def _shown(self) -> str:
+        """The place without options, and without a key and its secret, which some write before the bucket."""
+        scheme, sign, rest = self.place.partition("?")[0].rpartition("://")
+        bucket, slash, path = rest.partition("/")
+        return f"{scheme}{sign}{bucket.rpartition('@')[2] if sign else bucket}{slash}{path}"
 
     @contextmanager
     def _errors(self, what: str) -> Any:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:
-            shown = self.place.partition("?")[0]
-            msg = f"cannot {what} {shown}: {str(error)[:300]}; check the address, and that it may be read from here"
+            shown, said = self._shown, str(error).replace(self.place, self._shown)
+            msg = f"cannot {what} {shown}: {said[:300]}; check the address, and that it may be read from here"
             raise UnreadableTableError(msg) from error
 
 

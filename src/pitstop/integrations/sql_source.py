@@ -64,6 +64,9 @@ class QuerySource:
         except (ImportError, sa.exc.SQLAlchemyError) as error:
             msg = f"this address cannot be used ({error}); PostgreSQL needs: pip install 'pitstop[postgres]'"
             raise EngineError(msg) from error
+        except ValueError as error:
+            msg = f"this address cannot be used ({error}); expected postgresql://USER@HOST:PORT/DATABASE"
+            raise UnreadableTableError(msg) from error
         try:
             # A colon in the operator's query is no parameter of ours.
             words = self._text(self.query.replace(":", r"\:"), ":after", after, rows)
