@@ -17,6 +17,8 @@ import yaml  # type: ignore[import-untyped]  # no types come with it
 
 from pitstop.errors import ReleaseTargetError, SpecError, TargetRefusedError
 from pitstop.integrations.kserve_target import KserveTarget, manifest, service_name
+from pitstop.integrations.mlflow_registry import aliased
+from pitstop.integrations.mlflow_target import MlflowTarget
 from pitstop.integrations.serving import targets_of
 from pitstop.integrations.webhook_target import SIGNATURE, WebhookTarget, signature
 from pitstop.records.spec import ServingSection
@@ -37,7 +39,7 @@ def receiver(answer: Answer) -> Iterator[tuple[str, list[tuple[dict[str, str], b
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             seen.append((dict(self.headers.items()), body))
             status, content = answer(body)
             self.send_response(status)
@@ -46,6 +48,8 @@ def receiver(answer: Answer) -> Iterator[tuple[str, list[tuple[dict[str, str], b
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_GET = do_POST
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -128,6 +132,16 @@ def test_what_is_no_whole_http_is_an_error(tmp_path: Path, answer: bytes, words:
         where = ServingSection(webhook=f"http://127.0.0.1:{server.getsockname()[1]}/")
         with pytest.raises(ReleaseTargetError, match=words):
             WebhookTarget().publish(publication(), where, tmp_path)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"model_version": {}}'])
+def test_another_kind_of_server_is_no_registry(tmp_path: Path, body: bytes) -> None:
+    with receiver(lambda _: (200, body)) as (address, _):
+        where = address.rpartition("/")[0]
+        with pytest.raises(ReleaseTargetError, match="another kind of server"):
+            aliased(where, "m", "champion")
+        with pytest.raises(ReleaseTargetError, match="another kind of server"):
+            MlflowTarget().publish(publication(), ServingSection(mlflow=where), tmp_path)
 
 
 @pytest.mark.parametrize("model", ["true", "NO", "null", "7 days"])

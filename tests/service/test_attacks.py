@@ -197,6 +197,7 @@ async def test_a_specification_that_would_run_a_program_is_refused(opened: Opene
             '[trainer]\ncommand = ["sh", "-c", "id"]\n',
             '[serving]\ncommand = ["sh", "-c", "id"]\n',
             '[serving]\nfolder = "/etc"\n',
+            '[serving]\nkserve = "/etc/cron.d/x"\nkserve_storage = "s3://models"\n',
             '[serving]\ntargets = ["folder"]\n',
             '[rules]\npacks = ["../../../etc/passwd"]\n',
         ):

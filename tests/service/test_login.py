@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +197,24 @@ async def test_logging_in_and_out_as_a_browser_does(opened: Opened) -> None:
         assert (await http.get("/v1/me")).status_code == 401
     async with opened.client(origin="https://evil.example") as http:
         assert (await http.post("/login", data={"name": "ann", "password": PASSWORD})).status_code == 403
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["folder"])
+async def test_what_is_no_key_is_not_remembered(opened: Opened) -> None:
+    async with opened.client() as http:
+        for number in range(3):
+            assert (await http.get("/v1/me", headers={"authorization": f"Bearer {number}"})).status_code == 401
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for number in range(100):
+                long = f"Bearer pitstop_{number}{'x' * 50_000}"
+                assert (await http.get("/v1/me", headers={"authorization": long})).status_code == 401
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert after - before < 100 * 50_000 / 2
 
 
 @pytest.mark.anyio

@@ -71,6 +71,21 @@ def exchange_json(
     return parsed(answer, what)
 
 
+def part(content: Any, *names: str, what: str) -> Any:
+    """Return what stands under `names`, each within the one before; raises `ReleaseTargetError` where it is not there.
+
+    >>> part({"run": {"id": "r1"}}, "run", "id", what="the registry")
+    'r1'
+    """
+    found = content
+    for name in names:
+        if not isinstance(found, dict) or name not in found:
+            msg = f"{what}: its answer has no {'.'.join(names)}; it is another kind of server, check the address"
+            raise ReleaseTargetError(msg)
+        found = found[name]
+    return found
+
+
 def parsed(answer: bytes, what: str) -> dict[str, Any]:
     """Return a JSON object; raises `ReleaseTargetError` where the answer is none."""
     try:

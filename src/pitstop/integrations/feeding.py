@@ -1,7 +1,7 @@
 """Hands over what is new in a source, and remembers how far it came: after the rows are durable, never before.
 
-A crash in between hands the same rows over again. That is harmless: a batch is named by the digest of its rows, and a
-row by its id. So what is remembered only saves work, and may be lost.
+A crash in between hands the same rows over again. That is harmless where rows have ids: a batch is named by the digest
+of its rows, and a row by its id. So what is remembered only saves work, and may be lost.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pitstop.errors import SpecError, TargetRefusedError
-from pitstop.integrations.exchange import exchange, exchange_json
+from pitstop.integrations.exchange import exchange, exchange_json, part
 
 SECONDS = 60.0
 CONFIRMED = "pitstop.confirmed"
@@ -57,16 +57,16 @@ class Signature:
 def aliased(address: str, name: str, alias: str) -> RegisteredVersion | None:
     """Return the version that an alias names, None where it names none. Raises `ReleaseTargetError`."""
     query = urlencode({"name": name, "alias": alias})
+    what = _what(address)
     try:
-        found = _ask(address, f"registered-models/alias?{query}")["model_version"]
+        found = part(_ask(address, f"registered-models/alias?{query}"), "model_version", what=what)
     except TargetRefusedError as error:
         if error.status in (400, 404):
             return None
         raise
+    known, version, source = (str(part(found, key, what=what)) for key in ("name", "version", "source"))
     tags = {str(tag["key"]): str(tag["value"]) for tag in found.get("tags", ())}
-    return RegisteredVersion(
-        str(found["name"]), str(found["version"]), str(found.get("run_id", "")), str(found["source"]), tags
-    )
+    return RegisteredVersion(known, version, str(found.get("run_id", "")), source, tags)
 
 
 def signature_of(address: str, version: RegisteredVersion) -> Signature:
@@ -74,7 +74,7 @@ def signature_of(address: str, version: RegisteredVersion) -> Signature:
     source = version.source
     if source.startswith(_LOGGED):
         logged = _ask(address, f"logged-models/{quote(source.removeprefix(_LOGGED), safe='')}")
-        source = str(logged["model"]["info"]["artifact_uri"])
+        source = str(part(logged, "model", "info", "artifact_uri", what=_what(address)))
     what = f"{version.name} version {version.version} at {address}"
     if not source.startswith(_PROXIED):
         msg = f"{what} lies at {source!r}, which its server does not hand out; start it with --serve-artifacts"
@@ -108,4 +108,8 @@ def _column(item: Any, what: str) -> tuple[str, bool]:
 
 def _ask(address: str, path: str) -> dict[str, Any]:
     where = f"{address.rstrip('/')}/api/2.0/mlflow/{path}"
-    return exchange_json("GET", where, None, what=f"the MLflow registry at {address}", seconds=SECONDS)
+    return exchange_json("GET", where, None, what=_what(address), seconds=SECONDS)
+
+
+def _what(address: str) -> str:
+    return f"the MLflow registry at {address}"

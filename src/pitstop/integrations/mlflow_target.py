@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pitstop.errors import ReleaseTargetError, TargetRefusedError
-from pitstop.integrations.exchange import exchange, exchange_json
+from pitstop.integrations.exchange import exchange, exchange_json, part
 from pitstop.integrations.mlflow_registry import CONFIRMED, RegisteredVersion
 from pitstop.records.spec import ServingSection
 from pitstop.replays.publishing import Publication
@@ -78,11 +78,12 @@ class _Server:
         """Return the version that an alias names, None where it names none."""
         query = urlencode({"name": self._publication.model, "alias": alias})
         try:
-            found: Version = self._ask("GET", f"registered-models/alias?{query}")["model_version"]
+            answer = self._ask("GET", f"registered-models/alias?{query}")
         except TargetRefusedError as error:
             if error.status in (400, 404):
                 return None
             raise
+        found: Version = part(answer, "model_version", what=self.what)
         return found
 
     def registered(self) -> str:
@@ -101,7 +102,8 @@ class _Server:
         facts = replace(publication, canary=None).facts()
         tags = [{"key": _TAG + key, "value": str(value)} for key, value in facts.items()]
         content = {"name": publication.model, "source": source, "run_id": run["run_id"], "tags": tags}
-        return str(self._ask("POST", "model-versions/create", content)["model_version"]["version"])
+        made = self._ask("POST", "model-versions/create", content)
+        return str(part(made, "model_version", "version", what=self.what))
 
     def point(self, alias: str, version: str) -> None:
         """Let the alias name a version."""
@@ -130,8 +132,9 @@ class _Server:
         self._made("experiments/create", {"name": _EXPERIMENT})
         found = self._ask("GET", f"experiments/get-by-name?{urlencode({'experiment_name': _EXPERIMENT})}")
         name = f"{self._publication.model} v{self._publication.version}"
-        begun = {"experiment_id": found["experiment"]["experiment_id"], "run_name": name}
-        run: dict[str, Any] = self._ask("POST", "runs/create", begun)["run"]["info"]
+        experiment = part(found, "experiment", "experiment_id", what=self.what)
+        begun = {"experiment_id": experiment, "run_name": name}
+        run: dict[str, Any] = part(self._ask("POST", "runs/create", begun), "run", "info", what=self.what)
         self._ask("POST", "runs/update", {"run_id": run["run_id"], "status": "FINISHED"})
         return run
 

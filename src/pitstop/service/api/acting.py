@@ -59,7 +59,7 @@ def register(call: Call) -> shapes.Model:
     paths = [pack for pack in spec.rules.packs if pack not in BUILT_IN]
     given = {
         "[trainer] command": spec.trainer.command,
-        "[serving]": spec.serving.folder or spec.serving.command or spec.serving.targets,
+        "[serving]": (spec.serving.folder or spec.serving.command or spec.serving.kserve or spec.serving.targets),
         "[rules] packs with a path": paths,
     }
     for name, found in given.items():

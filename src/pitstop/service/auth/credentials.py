@@ -15,6 +15,7 @@ from pitstop.service.auth.actor import LOCAL, Actor
 from pitstop.service.auth.guard import Scope
 from pitstop.service.auth.keys import Keys
 from pitstop.service.auth.people import People
+from pitstop.service.auth.secrets import prefix_of
 
 COOKIE = "pitstop_session"
 # How long a checked credential is believed without asking again: rows come in thousands a second, and a key that is
@@ -80,6 +81,8 @@ class Credentials:
             self._believed = {}
 
     def _asked(self, text: str) -> Actor | None:
+        if prefix_of(text) is None:
+            return None  # nobody's, and not remembered: whoever sends what is no key may send much of it
         at = time.monotonic()
         known = self._believed.get(text)
         if known is not None and known.until > at:
