@@ -49,7 +49,8 @@ def receiver(answer: Answer) -> Iterator[tuple[str, list[tuple[dict[str, str], b
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

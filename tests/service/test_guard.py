@@ -11,7 +11,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
+from typer.testing import CliRunner
 
+from pitstop.cli.main import app
 from pitstop.errors import AccessError, SpecError, StoreError
 from pitstop.service.app import create_app
 from pitstop.service.auth.actor import LOCAL, Actor
@@ -187,3 +189,17 @@ def test_a_workspace_knows_its_models_again(tmp_path: Path) -> None:
     (tmp_path / "strange" / "file").touch()
     with pytest.raises(StoreError, match="'file'"):
         Workspace.open(tmp_path / "strange")
+
+
+def test_a_home_of_two_models_is_adopted_with_each_as_it_is(tmp_path: Path, loans: Path) -> None:
+    """What `pitstop run` remembers is of the model that it was called for last."""
+    spec = (loans / "pitstop.toml").read_text(encoding="utf-8")
+    for name in ("loans", "others"):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(spec.replace('"loans"', f'"{name}"'), encoding="utf-8")
+        words = ["run", "--spec", str(path), "--source", str(loans / "loans.csv"), "--home", str(tmp_path / "home")]
+        assert CliRunner().invoke(app, [*words, "--as-of", "2024-05-01"]).exit_code == 0
+    with Workspace.open(tmp_path / "w") as workspace:
+        found = {item.name: (item.spec.model.name, item.source) for item in workspace.adopt(tmp_path / "home", at=1)}
+        assert found == {"loans": ("loans", ""), "others": ("others", str(loans / "loans.csv"))}
+        assert len(workspace.adopt(tmp_path / "home", at=2)) == 2

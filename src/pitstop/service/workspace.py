@@ -167,8 +167,9 @@ class Workspace:
     def adopt(self, home: Path | str, *, at: int, owner: str = "") -> tuple[Registered, ...]:
         """Register the models of a home that stands elsewhere, such as the demo's; one known already is left as it is.
 
-        What `pitstop run` remembered of the home (source, labels, specification) is taken over. Raises `StoreError`
-        where `home` is no home, holds no model that has begun, or a name is taken by another home.
+        What `pitstop run` remembered of the home (source, labels, specification) is of one model, and is taken over for
+        that one. Raises `StoreError` where `home` is no home, holds no model that has begun, or a name is taken by
+        another home.
         """
         folder = Path(home).absolute()
         known = _remembered(folder)
@@ -186,15 +187,17 @@ class Workspace:
                     raise StoreError(msg)
                 continue
             path = Path(known["spec"]) if "spec" in known else None
-            spec = load_spec(path) if path is not None and path.exists() else spec_of(content)
+            written = load_spec(path) if path is not None and path.exists() else None
+            others = written is not None and written.model.name != name
+            told = {} if others else known
             self._add(
-                spec,
+                spec_of(content) if written is None or others else written,
                 folder,
-                path.parent if path is not None else folder,
-                known.get("start", ""),
+                folder if path is None or others else path.parent,
+                told.get("start", ""),
                 owner,
-                known.get("source", ""),
-                known.get("labels", ""),
+                told.get("source", ""),
+                told.get("labels", ""),
                 DAY_SECONDS,
                 at,
             )
