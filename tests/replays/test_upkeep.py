@@ -160,3 +160,14 @@ def test_a_release_at_the_very_end_of_a_history_is_paid_for(workshop: Any, spec:
         after = look_back(loop, (nothing, nothing)).policies["pitstop"]
     assert (before.releases, after.releases) == (0, 1)
     assert after.cost == pytest.approx(before.cost + spec.costs.release)
+
+
+def test_a_decision_counts_with_the_price_of_the_very_fit(workshop: Any, spec: ModelSpec, history: Maker) -> None:
+    """The recipe looks back three periods: the labels before them cost nothing."""
+    priced = replace(spec, policy=replace(spec.policy, name="every_2_periods"))
+    run = workshop.replay(history(days=45), priced, "priced")
+    paid = {at: 0.001 * content["rows"] for _, _, at, content in run.of("challenger")}
+    costs = [(at, content["cost"]) for _, _, at, content in run.of("decision") if at in paid]
+    assert len(costs) > 3
+    for at, cost in costs:
+        assert cost == pytest.approx(spec.costs.release + paid[at])

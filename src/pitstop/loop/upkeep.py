@@ -166,8 +166,7 @@ class Upkeep(Columns):
 
     def _decide(self, now: int, as_of: int, caused_by: tuple[str, ...]) -> Decision:
         policy = POLICIES.get(self.spec.policy.name if self.models is not None else "debt")
-        rows = len(np.flatnonzero(self.log.label_at < as_of))
-        paid = rows * self._recipe().options.passes
+        paid = len(self._training_rows(as_of)) * self._recipe().options.passes
         costs = Costs(self.spec.costs.release, self.spec.costs.fit_per_row * paid)
         history = History(
             matrix=self.matrix,
