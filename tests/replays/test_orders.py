@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +17,13 @@ import pytest
 
 from pitstop.errors import ReleaseError
 from pitstop.integrations.serving import carry_out
+from pitstop.loop.elsewhere import Delivery, keep_delivery
 from pitstop.loop.orders import Order
 from pitstop.loop.revisiting import revisit
 from pitstop.records.spec import ModelSpec, RulesSection, ServingSection
+from pitstop.replays.ordering import opened_loop
 from pitstop.replays.standing import standing_of
+from pitstop.retraining.trainer import Model
 from pitstop.store.home import Home
 
 DAY = 86_400_000_000
@@ -179,6 +183,25 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
         give(workshop, quiet, "refused", action, **options)
     assert type(caught.value).__module__ == "pitstop.errors"
     assert workshop.artifacts("refused") == before
+
+
+def test_what_is_trained_elsewhere_does_not_end_a_canary(workshop: Any, quiet: ModelSpec, history: Maker) -> None:
+    workshop.run(history(), quiet, "beside", "2024-02-05")
+    give(workshop, quiet, "beside", "retrain")
+    with ExitStack() as stack:
+        _, loop = opened_loop(stack, workshop.folder / "beside", quiet, workshop.folder)
+        upkeep, at = loop.upkeep, loop.calendar.window_start(loop.window)
+        order = Order("retrain", "Ada", "another system trains")
+        asked = upkeep.ask_elsewhere(order, at, loop.chain)
+        record = keep_delivery(asked.asked.id, at, by="Ada", what="model", digest="d", observed={})
+        brought = Delivery(record, asked.challenger, tuple(asked.held_out["@id"].to_pylist()), Model(b"m"))
+        serving = upkeep.timeline = upkeep.timeline.to_canary(at, 2, 0.1)
+        with pytest.raises(ReleaseError, match="v2 serves a share of the rows"):
+            upkeep.take_elsewhere(brought, at)
+        with pytest.raises(ReleaseError, match="v2 serves a share of the rows"):
+            upkeep.ask_elsewhere(order, at, loop.chain)
+        assert upkeep.timeline == serving
+        assert len(upkeep.duels) == 1
 
 
 def test_an_order_needs_a_name_and_a_reason() -> None:

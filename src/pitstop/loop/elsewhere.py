@@ -73,11 +73,12 @@ class ElsewhereUpkeep(OrderedUpkeep):
     def ask_elsewhere(self, order: Order, as_of: int, chain: str) -> Training:
         """Choose the rows of an ordered training at `as_of`, the opening of the next window. Nothing is changed.
 
-        Raises `ReleaseError` where no model is trained, or the recipe finds no row.
+        Raises `ReleaseError` where no model is trained, a canary serves, or the recipe finds no row.
         """
         if self.models is None:
             msg = "this model is only watched: there is no label, or no trainer whose program could run what is brought"
             raise ReleaseError(msg)
+        self._refuse_beside_canary()
         recipe = order.recipe or self.spec.policy.recipe
         if options_of(recipe) != Options(recipe):
             msg = (
@@ -125,7 +126,7 @@ class ElsewhereUpkeep(OrderedUpkeep):
         """Check what was brought, compare it, and put a model in shadow.
 
         Raises `TrainingError` where it cannot be used, `ReleaseError` where this period holds another model that
-        serves; nothing has changed then.
+        serves, or a canary serves; nothing has changed then.
         """
         assert self.models is not None  # noqa: S101 - nobody else is asked; for the type checker
         challenger, model = delivery.challenger, delivery.model
@@ -137,6 +138,7 @@ class ElsewhereUpkeep(OrderedUpkeep):
             said = self.models.said(delivery.predictions)
             kept += [self._as_kept(challenger), *self._compared(challenger, held, said, as_of, delivery.record.id)]
             return Change(tuple(kept))
+        self._refuse_beside_canary()
         now = self.calendar.period_at(as_of) - self.first_period
         if now == self.champion:
             msg = "the model that serves was fitted in this period, which holds one; order again in the next period"

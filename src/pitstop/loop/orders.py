@@ -95,13 +95,7 @@ class OrderedUpkeep(Upkeep):
     def _retrain(self, order: Order, as_of: int, chain: str, kept: list[Kept]) -> None:
         """Fit a model on the labels known now and put it in shadow; a fit that fails changes nothing."""
         now = self.calendar.period_at(as_of) - self.first_period
-        canary = self.timeline.canary
-        if canary is not None:
-            msg = (
-                f"v{canary.version} serves a share of the rows, and a newer challenger would take its place; release "
-                "or retire it, or wait until its canary is over"
-            )
-            raise ReleaseError(msg)
+        self._refuse_beside_canary()
         in_use = {self.champion, *(duel.other for duel in self.duels), *([self.held.number] if self.held else ())}
         if now in in_use:
             known = {release.model: release for release in self.timeline.releases}[self.candidates[now].id]
@@ -131,6 +125,16 @@ class OrderedUpkeep(Upkeep):
         self._report(as_of, kept)
         self._make_way(as_of, (ordered,), kept)
         self._shadow(now, as_of, (ordered,), f"asked for by {order.by.strip()}: {order.reason.strip()}")
+
+    def _refuse_beside_canary(self) -> None:
+        """Raise `ReleaseError` where a canary serves: with newer challengers in its place it would never end."""
+        canary = self.timeline.canary
+        if canary is not None:
+            msg = (
+                f"v{canary.version} serves a share of the rows, and a newer challenger would take its place; release "
+                "or retire it, or wait until its canary is over"
+            )
+            raise ReleaseError(msg)
 
     def _shadowed(self, version: int | None) -> Release:
         waiting = [item for item in self.timeline.versions.values() if item.stage in ("shadow", "canary")]
