@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pitstop.detection.streams import SPREAD
 from pitstop.errors import SpecError
+from pitstop.loop.rehearsing import rehearse
 from pitstop.loop.watch import Table, Watch
+from pitstop.monitors import MONITORS
 from pitstop.records.alarms import AlarmsSection, quiet_spans
 from pitstop.records.spec import ModelSpec, TimeSection
 from pitstop.testing.monitor_laws import Ward, ward
@@ -49,6 +52,22 @@ def test_quiet_days_of_the_reference_are_not_learnt_from(watched: Ward) -> None:
     assert last > first + 9
     for name, value in without.to_state().items():
         assert np.array_equal(value, quiet.to_state()[name], equal_nan=value.dtype.kind == "f")
+
+
+def test_quiet_days_are_no_part_of_the_self_test(watched: Ward) -> None:
+    first = watched.reference[0].window
+    rest = tuple(window for window in watched.reference if window.window > first + 9)
+    quiet = asked(watched.spec, quiet=(f"{day(first)}/{day(first + 9)}",))
+    found = rehearse(quiet, watched.baseline, tuple(watched.reference), runs=2)
+    assert found == rehearse(watched.spec, watched.baseline, rest, runs=2)
+    assert found.left_out == 0
+
+
+def test_whatever_shares_the_budget_is_counted(watched: Ward) -> None:
+    watch = Watch.fit(watched.spec, watched.baseline, watched.reference)
+    names = [stream.name for monitor in MONITORS for stream in monitor.streams(watched.baseline)]
+    assert sorted(stream.name for stream in watch.streams) == sorted(names)
+    assert any(stream.family == SPREAD for stream in watch.streams)
 
 
 def test_too_few_rows_are_not_judged(watched: Ward) -> None:

@@ -18,8 +18,9 @@ from pitstop.baseline.baseline import Baseline
 from pitstop.detection.exchangeability import Lag, Rate, Wave, lag_one, rate, wave
 from pitstop.detection.streams import Stream
 from pitstop.errors import BaselineError
-from pitstop.loop.watch import Table, Watch
+from pitstop.loop.watch import Table, Watch, is_quiet
 from pitstop.monitors.base import BUDGET_SHARES, WindowCounts
+from pitstop.records.alarms import quiet_spans
 from pitstop.records.spec import ModelSpec
 
 FEWEST = 15
@@ -85,11 +86,12 @@ def rehearse(
     """Replay the reference `windows`, oldest first, `runs` times in shuffled order and in real order.
 
     In real order each third is watched once, the other two being the reference, forwards and backwards. Weekdays stay
-    with their windows. Trailing windows without a row are left out. Raises `BaselineError` below `FEWEST` windows or
-    two runs.
+    with their windows. Trailing windows without a row are left out, and so are those of quiet periods, as by alarms.
+    Raises `BaselineError` below `FEWEST` windows or two runs.
     """
     last = max((place for place, window in enumerate(windows) if window.profile.rows), default=-1)
-    used = windows[: last + 1]
+    quiet = quiet_spans(spec.alarms.quiet)
+    used = [window for window in windows[: last + 1] if not is_quiet(quiet, spec.calendar, window.window)]
     if len(used) < FEWEST or runs < 2:
         msg = (
             f"got a reference of {len(used)} windows with rows and {runs} runs; the self-test expects at least "
@@ -101,7 +103,7 @@ def rehearse(
     def fit(reference: Table) -> Watch:
         return Watch.fit_table(spec, baseline, reference)
 
-    return rehearse_table(spec, fit, table, runs=runs, seed=seed, left_out=len(windows) - len(used))
+    return rehearse_table(spec, fit, table, runs=runs, seed=seed, left_out=len(windows) - last - 1)
 
 
 def rehearse_table(
@@ -118,7 +120,7 @@ def rehearse_table(
     backward = [_alarms(fit, table.taken(order[::-1]), part) for order in turned]
     months = part / spec.calendar.windows_per_month
     watch = fit(table)
-    streams = (*watch.panel.layout.streams, *(detector.stream for _, detector in watch.volumes))
+    streams = watch.streams
     whole = sum(stream.weight for stream in streams)
     families = []
     for name in (ALL, *BUDGET_SHARES):

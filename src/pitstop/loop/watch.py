@@ -80,11 +80,20 @@ class Watch:
     measured: Pairs = ()
     spreads: Spreads = field(default_factory=Spreads.none)
 
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All streams that share the budget."""
+        return (
+            *self.panel.layout.streams,
+            *(detector.stream for _, detector in self.volumes),
+            *(stream for _, stream in self.measured),
+        )
+
     @classmethod
     def fit(cls, spec: ModelSpec, baseline: Baseline, reference: Sequence[WindowCounts]) -> Watch:
         """Fit all detectors on the reference windows, oldest first, without those of quiet periods."""
         quiet = quiet_spans(spec.alarms.quiet)
-        judged = [window for window in reference if not _is_quiet(quiet, spec.calendar, window.window)]
+        judged = [window for window in reference if not is_quiet(quiet, spec.calendar, window.window)]
         return cls.fit_table(spec, baseline, Table.of(spec, baseline, judged))
 
     @classmethod
@@ -135,7 +144,7 @@ class Watch:
 
         A window of a quiet period leaves everything as it was.
         """
-        if _is_quiet(quiet_spans(self.rules.quiet), self.calendar, window.window):
+        if is_quiet(quiet_spans(self.rules.quiet), self.calendar, window.window):
             return self, ()
         pairs = [monitor.counts(stream, window) for monitor, stream in self.counted]
         k, n = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
@@ -213,7 +222,7 @@ def _enough(k: Ints, n: Ints, minimum: int) -> dict[str, Ints]:
     return {"k": np.where(enough, k, 0), "n": np.where(enough, n, 0)}
 
 
-def _is_quiet(spans: tuple[tuple[int, int], ...], calendar: Calendar, window: int) -> bool:
+def is_quiet(spans: tuple[tuple[int, int], ...], calendar: Calendar, window: int) -> bool:
     """Whether a window begins in a quiet period."""
     return any(first <= calendar.window_start(window) < end for first, end in spans)
 

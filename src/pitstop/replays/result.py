@@ -153,7 +153,7 @@ def _alarm(loop: Loop, alarm: Alarm) -> dict[str, Any]:
 def _story(loop: Loop, hindsight: Hindsight, document: Mapping[str, Any], started: str, note: str) -> ReplayStory:
     calendar = loop.calendar
     rate = loop.spec.alarms.per_month
-    streams = len(loop.watch.counted) + len(loop.watch.volumes) if loop.watch else 0
+    streams = len(loop.watch.streams) if loop.watch else 0
     period = loop.spec.time.period
     unit = period if isinstance(period, str) else "period"
     promise = (
