@@ -144,6 +144,10 @@ class UnknownNameError(PitstopError):
     """A name (monitor, policy, trainer, recipe, model) is not registered; the message lists the known ones."""
 
 
+class PluginError(PitstopError):
+    """An installed extension cannot be loaded. What Pitstop brings itself goes on once it is mended or uninstalled."""
+
+
 class AccessError(PitstopError):
     """Somebody may not do what they ask for, or the service may not be opened to others as it is set up."""
 

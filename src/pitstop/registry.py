@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, Protocol, TypeVar, cast
 
-from pitstop.errors import UnknownNameError
+from pitstop.errors import PluginError, UnknownNameError
 
 
 class Named(Protocol):
@@ -34,13 +34,27 @@ class Registry(Generic[T]):
         self._plugins: tuple[T, ...] | None = None
 
     def __iter__(self) -> Iterator[T]:
-        """Iterate over built-ins, then over installed plug-ins in order of their names."""
+        """Iterate over built-ins, then over installed plug-ins in order of their names.
+
+        Raises `PluginError` where one of those cannot be loaded.
+        """
         yield from self._builtins
         if self._plugins is None:
             # Looking through all installed distributions takes milliseconds, and this runs in every window.
             points = sorted(entry_points(group=self._group), key=lambda point: point.name)
-            self._plugins = tuple(cast("T", point.load()) for point in points)
+            self._plugins = tuple(self._loaded(point) for point in points)
         yield from self._plugins
+
+    def _loaded(self, point: EntryPoint) -> T:
+        try:
+            return cast("T", point.load())
+        except Exception as error:  # whatever the code of others raises when it is imported
+            of = f" of {point.dist.name}" if point.dist is not None else ""
+            msg = (
+                f"the {self._kind} {point.name!r}{of} cannot be loaded ({point.value}): {type(error).__name__}: "
+                f"{error}; mend that package, or uninstall it"
+            )
+            raise PluginError(msg) from error
 
     def names(self) -> tuple[str, ...]:
         """Return all known names."""
