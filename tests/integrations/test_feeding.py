@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -108,6 +109,37 @@ def test_files_on_a_disk_are_taken_once_by_content(workspace: Workspace, tmp_pat
     assert feed(workspace, tmp_path, str(folder), *still) == {"rows": 10, "files": 1, "problems": []}
     assert set(stored(workspace)) == {*ids(60), *(f"s3{digit}" for digit in range(10))}
     assert len(stored(workspace)) == 70
+
+
+def test_gzipped_files_are_read_once(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pyarrow.csv.write_csv(rows(0, 20), folder / "a.csv")
+    (folder / "b.csv.gz").write_bytes(gzip.compress((folder / "a.csv").read_bytes().replace(b"r1", b"s1")))
+    found = feed(workspace, tmp_path, str(folder), "--settled", "0")
+    assert found == {"rows": 40, "files": 2, "problems": []}
+
+
+def test_feeds_of_one_folder_do_not_forget_each_other(
+    workspace: Workspace, tmp_path: Path, loans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def taken(source: str, target: str = "w") -> str:
+        done = CliRunner().invoke(app, ["feed", target, source, "--settled", "0"])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    for name, first in (("asked", 0), ("more", 1)):
+        (tmp_path / name).mkdir()
+        pq.write_table(rows(first, 1), tmp_path / name / "a.parquet")
+        assert taken(name) == "1 row from 1 file taken in\n"
+    assert [taken("asked"), taken("more")] == ["", ""]
+    with Workspace.open(tmp_path / "other") as other:
+        other.register((loans / "pitstop.toml").read_text(encoding="utf-8"), at=1)
+    # Another workspace has had none of it.
+    assert taken("asked", "other") == "1 row from 1 file taken in\n"
+    assert set(stored(workspace)) == {"r0", "r1"}
 
 
 def test_json_lines_are_rows_or_what_sagemaker_captured(workspace: Workspace, tmp_path: Path, loans: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from functools import partial
@@ -14,6 +15,7 @@ import typer
 from pitstop.cli.log_command import hand_over, parse_json
 from pitstop.cli.showing import interrupted_quietly
 from pitstop.errors import IngestError, PitstopError
+from pitstop.report.formats import plural
 
 if TYPE_CHECKING:
     from pitstop.integrations.feeding import Fed
@@ -47,8 +49,12 @@ def feed(
     ] = 0.0,
     settled: Annotated[float, typer.Option(help="Seconds for which a file on a disk has to lie still.", min=0)] = 5.0,
     state: Annotated[
-        Path, typer.Option(help="Where to remember how far it came; of a topic its group does that.")
-    ] = Path(".pitstop-feed.json"),
+        Path | None,
+        typer.Option(
+            help="Where to remember how far it came; without it in a file .pitstop-feed-....json here, one for each "
+            "source and target. Of a topic its group does that."
+        ),
+    ] = None,
     settings: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +79,10 @@ def feed(
             what, target, source, model, key, settings, rows=rows, every=every, tell=partial(_tell, as_json=as_json)
         )
         return
-    memory = Memory.of(state, json.dumps([_shown(source), sql, watermark, kind, model]))
+    whole = json.dumps([_shown(target), _shown(source), sql, watermark, kind, model])
+    # Each has a file of its own: of one that feeds share, each would begin anew where another was asked meanwhile.
+    own = Path(f".pitstop-feed-{hashlib.sha256(whole.encode()).hexdigest()[:12]}.json")
+    memory = Memory.of(state or own, whole)
 
     def take(found: object) -> int:
         if not isinstance(found, bytes):
@@ -135,5 +144,5 @@ def _tell(found: Fed, *, as_json: bool) -> None:
     for sentence in found.problems:
         typer.echo(f"pitstop: {sentence}", err=True)
     if found.rows or found.files:
-        files = f" from {found.files:,} files" if found.files else ""
-        print(f"{found.rows:,} rows{files} are taken in", flush=True)
+        files = f" from {plural(found.files, 'file')}" if found.files else ""
+        print(f"{plural(found.rows, 'row')}{files} taken in", flush=True)

@@ -62,7 +62,10 @@ class FolderSource:
 
     def read(self, name: str) -> pa.Table | bytes:
         """Return the table in a file; of JSON lines, which may be rows or events, the content."""
-        with self._errors(f"read {name} in"), self._store.open_input_stream(f"{self._root}/{name}") as stream:
+        with (
+            self._errors(f"read {name} in"),
+            self._store.open_input_stream(f"{self._root}/{name}", compression=None) as stream,
+        ):
             content: bytes = stream.read()
         if name.lower().endswith(JSON_SUFFIXES):
             return content
