@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -51,6 +53,8 @@ def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
         (["quarantine", "mend", "1", "--workspace", "FILE"], "FILE"),
         (["release", "wear", "v²", "--home", "FILE", "--reason", "a test"], "such as v3"),
         (["status", "--home", "http://localhost:port"], "nonnumeric port"),
+        (["value", "wear", "--home", "FILE", "--days-to-fix", "nan"], "got --days-to-fix nan"),
+        (["value", "wear", "--home", "FILE", "--days-to-fix=-3"], "expected days from 0"),
         (["journal", "verify", "FILE", "--key", "typed wrongly"], "expected a verifier key"),
         (["evidence", "verify", ".", "--key", "typed wrongly"], "expected a verifier key"),
         (["up", "--port", "-1", "--workspace", "FILE"], "greater than or equal to 0"),
@@ -64,6 +68,36 @@ def test_what_cannot_be_is_said_in_a_sentence(
     ran = pitstop(*words)
     assert ran.code == 2
     assert said in ran.err
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another service, which has a list of models as well, or breaks off."""
+
+    def do_GET(self) -> None:
+        content = b'{"object": "list", "data": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content) + ("/short/" in self.path)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["value", "wear"], ["approve", "wear"], ["retrain", "wear", "--reason", "a test"]]
+)
+def test_a_service_that_is_another_one_is_said_to_be(pitstop: Pitstop, words: list[str]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        found = [pitstop(*words, "--home", place) for place in (address, f"{address}/short/")]
+        server.shutdown()
+    for ran in found:
+        assert (ran.code, ran.out) == (2, "")
+        assert "does not answer as a service of Pitstop does" in ran.err
 
 
 @pytest.mark.parametrize("target", [".", "none/there.html"])

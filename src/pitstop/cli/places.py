@@ -35,6 +35,8 @@ _PAUSE_SECONDS = 0.5
 _COPIED = re.compile(r"(entries|checkpoints|keys)/[A-Za-z0-9_-][A-Za-z0-9._-]*\Z")
 # Commands are run a few at a time there.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
+# What answers hold.
+_PRINTED, _JOB = ("text", "errors", "exit"), ("id", "state", "note", "outcome")
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -50,12 +52,12 @@ def print_there(address: str, model: str, command: str, **options: Any) -> None:
     path = f"/v1/models/{quoted(model)}/printed/{command}"
     for pause in _PAUSES:
         try:
-            answer = ask(address, path, given)
+            answer = ask(address, path, given, holds=_PRINTED)
             break
         except StoreBusyError:
             time.sleep(pause)
     else:
-        answer = ask(address, path, given)
+        answer = ask(address, path, given, holds=_PRINTED)
     sys.stdout.write(answer["text"])
     sys.stderr.write(answer["errors"])
     if answer["exit"]:
@@ -67,10 +69,10 @@ def order_there(address: str, model: str, order: Mapping[str, Any]) -> dict[str,
 
     A job that waits for a training elsewhere is not waited for. Raises `StoreError` where it failed or was cancelled.
     """
-    job: dict[str, Any] = ask(address, f"/v1/models/{quoted(model)}/orders", content=order)
+    job: dict[str, Any] = ask(address, f"/v1/models/{quoted(model)}/orders", content=order, holds=_JOB)
     while job["state"] not in (*_ENDED, "waiting"):
         time.sleep(_PAUSE_SECONDS)
-        job = ask(address, f"/v1/jobs/{quoted(job['id'])}")
+        job = ask(address, f"/v1/jobs/{quoted(job['id'])}", holds=_JOB)
     if job["state"] in ("failed", "cancelled"):
         why = (job["outcome"] or {}).get("message") or job["note"] or "nobody said why"
         msg = f"the order's job {job['id']} {'was cancelled' if job['state'] == 'cancelled' else 'failed'}: {why}"
@@ -80,7 +82,8 @@ def order_there(address: str, model: str, order: Mapping[str, Any]) -> dict[str,
 
 def say_there(address: str, model: str, path: str, content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Record at a service what its caller says; return what was recorded."""
-    recorded: list[dict[str, Any]] = ask(address, f"/v1/models/{quoted(model)}/{path}", content=content)["recorded"]
+    answer = ask(address, f"/v1/models/{quoted(model)}/{path}", content=content, holds=("recorded",))
+    recorded: list[dict[str, Any]] = answer["recorded"]
     return recorded
 
 
@@ -88,7 +91,7 @@ def copy_there(address: str, model: str, first: int) -> Bundle:
     """Return the part of a journal's copy that begins at entry `first`; empty at the end."""
     from pitstop.journal.exports import Bundle  # noqa: PLC0415 - heavy, and `pitstop --help` must be fast
 
-    answer = ask(address, f"/v1/models/{quoted(model)}/journal/copy", {"first": str(first)})
+    answer = ask(address, f"/v1/models/{quoted(model)}/journal/copy", {"first": str(first)}, holds=("files", "size"))
     files = {name: text.encode() for name, text in answer["files"].items()}
     strange = [name for name in files if not _COPIED.match(name)]
     if strange:
@@ -97,8 +100,15 @@ def copy_there(address: str, model: str, first: int) -> Bundle:
     return Bundle(files, int(answer["size"]), "")
 
 
-def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, content: Any = None) -> Any:
-    """Return the JSON that a service answers.
+def ask(
+    address: str,
+    path: str,
+    query: Mapping[str, str] | None = None,
+    *,
+    content: Any = None,
+    holds: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the JSON object that a service answers; it has the keys `holds`.
 
     Raises `AccessError` for 401 and 403, `StoreBusyError` for 503, and `StoreError` for anything else.
     """
@@ -115,7 +125,7 @@ def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, cont
     request = urllib.request.Request(where, body, headers, method="GET" if body is None else "POST")  # noqa: S310 - `is_address` has looked
     try:
         with urllib.request.urlopen(request, timeout=180) as answer:  # noqa: S310 - as above
-            return json.load(answer)
+            found = json.load(answer)
     except urllib.error.HTTPError as error:
         try:
             said = str(json.load(error)["detail"])
@@ -129,6 +139,11 @@ def ask(address: str, path: str, query: Mapping[str, str] | None = None, *, cont
     except (OSError, ValueError, http.client.HTTPException) as error:
         msg = f"{address} does not answer as a service of Pitstop does: {getattr(error, 'reason', error)}"
         raise StoreError(msg) from error
+    if not isinstance(found, dict) or not found.keys() >= set(holds):
+        # Other services have addresses such as /v1/models as well.
+        msg = f"{address} does not answer as a service of Pitstop does: expected {', '.join(holds)} in what it says"
+        raise StoreError(msg)
+    return found
 
 
 def folder_of(place: str) -> Path:

@@ -29,7 +29,7 @@ def status(
             return
         found, cursor = [], ""
         while True:
-            part = ask(home, "/v1/models", {"cursor": cursor} if cursor else None)
+            part = ask(home, "/v1/models", {"cursor": cursor} if cursor else None, holds=("items", "next"))
             found += [{key: item[key] for key in _STANDING} for item in part["items"]]
             cursor = part["next"] or ""
             if not cursor:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pitstop.value.exchange import ExchangeRates
     from pitstop.value.returns import Gain
 
+# A century: what takes longer is a slip of a key.
+_MOST_DAYS = 36_525
+
 
 def value(
     model: Annotated[str, typer.Argument(help="The model's name; without it, all models of the home.")] = "",
@@ -32,6 +35,9 @@ def value(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the ledger: value known and estimated, what each retrain earned, what staleness and incidents cost."""
+    if days_to_fix is not None and not 0.0 <= days_to_fix <= _MOST_DAYS:
+        msg = f"got --days-to-fix {days_to_fix:g}; expected days from 0 to {_MOST_DAYS:,}"
+        raise StoreError(msg)
     if is_address(home):
         _there(home, model, as_of, days_to_fix, elsewhere=bool(currency or rates), as_json=as_json)
         return
