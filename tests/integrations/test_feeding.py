@@ -88,6 +88,12 @@ def test_files_on_a_disk_are_taken_once_by_content(workspace: Workspace, tmp_pat
     pq.write_table(rows(50, 10), folder / "_being_written.parquet")
     warm = feed(workspace, tmp_path, str(folder), "--settled", "3600")
     assert warm == {"rows": 0, "files": 0, "problems": []}
+    later = time.time() + 3_600
+    for path in folder.rglob("*.*"):
+        os.utime(path, (later, later))  # copied from a machine whose clock is ahead
+    assert feed(workspace, tmp_path, str(folder), "--settled", "3700") == warm
+    assert feed(workspace, tmp_path, str(folder), "--settled", "5") == {"rows": 50, "files": 2, "problems": []}
+    (tmp_path / "state.json").unlink()
     still = ["--settled", "0"]
     assert feed(workspace, tmp_path, str(folder), *still) == {"rows": 50, "files": 2, "problems": []}
     assert feed(workspace, tmp_path, str(folder), *still)["files"] == 0

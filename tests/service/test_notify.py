@@ -158,6 +158,11 @@ def test_an_answer_that_drips_holds_nobody_up_for_long() -> None:
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("target", ["https://host:port/", "http://[no-address/", "http://127.0.0.1:99999/"])
+def test_an_address_that_is_none_is_said_and_raises_nothing(target: str) -> None:
+    assert send(target, SECRET, "m", b"{}", 1, allowed=LOCAL).startswith("ValueError: ")
+
+
 def test_a_message_that_is_never_taken_is_given_up_on_record(opened: Opened, loans: Path, receiver: Receiver) -> None:
     Channels(opened.workspace.fleet).add("hook", "webhook", receiver.address, None, "", by="root", at=NOON)
     notice(opened.workspace, "loans", NOON)

@@ -7,8 +7,10 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
@@ -142,3 +144,25 @@ async def test_a_provider_that_refuses_the_code_or_is_away_is_no_fault_of_the_se
         assert (answer.status_code, "set-cookie" in answer.headers) == (502, False), answer.text
     async with browser(app_of(opened, Provider("http://127.0.0.1:1", "pitstop", "secret"))) as http:
         assert (await http.get("/login/oidc")).status_code == 502
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("said", "status"), [("[]", 403), ("{}", 403), ('{"issuer": "ISSUER"}', 502), ("<p>", 502)])
+async def test_what_is_no_provider_is_no_fault_of_the_service(opened: Opened, said: str, status: int) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = said.replace("ISSUER", address).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        async with browser(app_of(opened, Provider(address, "pitstop", "secret"))) as http:
+            assert (await http.get("/login/oidc")).status_code == status
+        server.shutdown()

@@ -73,13 +73,13 @@ def feed_folder(source: FolderSource, memory: Memory, hand_over: HandOver, *, se
     """Hand over every file that is new or has changed, by name.
 
     On a disk a file that was changed less than `settled` seconds ago is left for the next look: somebody may still be
-    writing it. One that cannot be read holds up no other.
+    writing it; so is one that a clock which is a little ahead has dated. One that cannot be read holds up no other.
     """
     rows, files, problems = 0, 0, []
     now = time.time_ns()
     for item in source.listed():
         seen = [item.size, item.changed]
-        if memory.files.get(item.name) == seen or (source.local and now - item.changed < settled * 1e9):
+        if memory.files.get(item.name) == seen or (source.local and abs(now - item.changed) < settled * 1e9):
             continue
         try:
             found = source.read(item.name)

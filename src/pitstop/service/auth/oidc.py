@@ -83,15 +83,14 @@ def oidc_routes(provider: Provider, people: People, fleet: Fleet, settings: Sett
     async def begin(request: Request) -> Response:
         try:
             known = await _discovered(provider)
-        except (httpx.HTTPError, ValueError) as error:
+            where = str(known["authorization_endpoint"])
+        except (httpx.HTTPError, KeyError, ValueError) as error:
             return _unusable(error)
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
         there = local_path(request.query_params.get("next", "/"))
         await asyncio.to_thread(_keep, fleet, state, nonce, verifier, there)
         async with client() as http:
-            address, _ = http.create_authorization_url(
-                known["authorization_endpoint"], state=state, nonce=nonce, code_verifier=verifier
-            )
+            address, _ = http.create_authorization_url(where, state=state, nonce=nonce, code_verifier=verifier)
         answer = RedirectResponse(address, 303)
         answer.set_cookie(COOKIE, state, 600, path="/login", httponly=True, secure=settings.secure, samesite="lax")
         return answer
@@ -131,7 +130,10 @@ async def _discovered(provider: Provider) -> Mapping[str, Any]:
     """Return what the provider says of itself."""
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as http:
         answer = await http.get(provider.issuer.rstrip("/") + "/.well-known/openid-configuration")
-        found: dict[str, Any] = answer.raise_for_status().json()
+        found = answer.raise_for_status().json()
+    if not isinstance(found, dict):
+        msg = f"{provider.issuer} does not say what it is in a JSON object; check the address of the identity provider"
+        raise AccessError(msg)
     if found.get("issuer") != provider.issuer:
         msg = f"{provider.issuer} calls itself {found.get('issuer')!r}; name the issuer as it calls itself"
         raise AccessError(msg)

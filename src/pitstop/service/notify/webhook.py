@@ -39,11 +39,7 @@ def send(
 
     The whole exchange takes at most `seconds`. Not for use within an event loop.
     """
-    parts = urlsplit(target)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     headers = {
-        "host": parts.netloc,
         "content-type": "application/json",
         "user-agent": "pitstop",
         "webhook-id": name,
@@ -51,6 +47,9 @@ def send(
         "webhook-signature": signature(secret, name, at, body),
     }
     try:
+        parts = urlsplit(target)
+        host, headers["host"] = parts.hostname or "", parts.netloc
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         address = pinned(host, port, allowed, resolve)
         shown = f"[{address}]" if ":" in address else address
         where = f"{parts.scheme}://{shown}:{port}{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
