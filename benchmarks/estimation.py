@@ -1,9 +1,10 @@
 """Estimates of performance before labels, against what was realised, beside NannyML's CBPE and DLE.
 
 Every window is scored, also where the estimate is withdrawn, in standard errors of the metric of such a window. Both
-sides see the same labelled reference and no label after it, except that a window's labels are known to our intervals
-(not to our values) one window later. `python -m benchmarks.estimation_settings` shows how the settings were chosen, on
-other sets.
+sides see the same labelled reference. Ours learns from what its estimates missed by, so it is shown a window's labels
+when they come: `LAG` windows later for the bars, and beside them `LATE` windows later and never. NannyML's estimators
+take no labels after the reference. What one would say without any estimator, the last realised value known, stands
+beside, too. `python -m benchmarks.estimation_settings` shows how the settings were chosen, on other sets.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from benchmarks.estimation_cases import Case, scored, scored_cases, task_of
 from benchmarks.estimation_ours import Judge
 from benchmarks.estimation_truth import METRICS, nannyml, realised, sampling_errors
 from benchmarks.result import Bar, MissingDataError, Result
-from pitstop.monitors.track_record import Miss, band
+from pitstop.monitors.track_record import Miss, corrected
 
 Floats = NDArray[np.float64]
 
+# Windows until labels are known.
+LAG, LATE = 1, 4
 RESAMPLES = 2000
 # One-sided 95%.
 LOWER = 5.0
@@ -32,9 +35,16 @@ LOWER = 5.0
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors in standard errors by [window][metric] of one case, NaN where a metric is not defined."""
+    """Errors in standard errors by [window][metric] of one case, NaN where a metric is not defined.
+
+    `ours` knows labels `LAG` windows later, `late` `LATE` windows later, `never` none; `last` is the value realised
+    `LAG` windows before (where there is none, what `never` says).
+    """
 
     ours: Floats
+    late: Floats
+    never: Floats
+    last: Floats
     plain: Floats
     theirs: Floats
     covered: Floats
@@ -72,36 +82,51 @@ def judged(case: Case, peer: Mapping[str, Mapping[str, Floats]]) -> Errors:
     chance = sampling_errors(case)
     error = np.array([chance[name] for name in names])
     error[error == 0] = np.nan
-    found = [realised(case, part) for part in case.windows()]
-    truth = np.array([[window[name] for name in names] for window in found])
+    realised_by = [realised(case, part) for part in case.windows()]
+    truth = np.array([[window[name] for name in names] for window in realised_by])
     theirs, low, high = (np.stack([peer[name][part] for name in names], axis=1) for part in ("value", "low", "high"))
     judge = Judge.fit(case)
-    misses: list[Miss] = []
-    values, plain, halves, withdrawn = (np.zeros(truth.shape) for _ in range(4))
+    raw, plain, halves, withdrawn = (np.zeros(truth.shape) for _ in range(4))
+    soon, late = np.zeros(truth.shape), np.zeros(truth.shape)
+    misses: list[list[Miss]] = []
     for window, part in enumerate(case.windows()):
-        ours, alone = judge.estimates(part), judge.estimates(part, plain=True)
+        items, simple = judge.estimates(part), judge.estimates(part, plain=True)
         for place, name in enumerate(names):
-            item = ours[name]
+            item = items[name]
+            raw[window, place], plain[window, place] = item.value, simple[name].value
             known = item.calibration_variance + judge.expectation.spreads.get(name, 0.0)
-            said = band(name, item.value, (item.sampling_variance, known), misses, unit=case.task != "regression")
-            values[window, place], plain[window, place] = item.value, alone[name].value
-            halves[window, place], withdrawn[window, place] = said.half, said.withdrawn is not None
-        misses += [
-            Miss(name, float(truth[window, place] - values[window, place]), ours[name].sampling_variance)
-            for place, name in enumerate(names)
-            if np.isfinite(truth[window, place] - values[window, place])
-        ]
+            for values, lag in ((late, LATE), (soon, LAG)):
+                known_by_now = [miss for earlier in misses[: max(window - lag + 1, 0)] for miss in earlier]
+                unit = case.task != "regression"
+                found = corrected(
+                    name, item.value, (item.sampling_variance, known), known_by_now, period=window, unit=unit
+                )
+                values[window, place] = item.value + found.correction
+            halves[window, place], withdrawn[window, place] = found.half, found.withdrawn is not None
+        misses.append(
+            [
+                Miss(name, float(truth[window, place] - raw[window, place]), items[name].sampling_variance, window)
+                for place, name in enumerate(names)
+                if np.isfinite(truth[window, place] - raw[window, place])
+            ]
+        )
     # Both are scored where all are defined.
-    defined = np.isfinite(truth) & np.isfinite(values) & np.isfinite(theirs) & np.isfinite(error)
+    defined = np.isfinite(truth) & np.isfinite(raw) & np.isfinite(theirs) & np.isfinite(error)
     nothing = np.where(defined, 0.0, np.nan)
+    last = np.concatenate([raw[:LAG], truth[:-LAG]])
+    told = (soon, late, raw, np.where(np.isfinite(last), last, raw), plain, theirs)
+    ours, later, never, persisting, alone, peers = (np.abs(values - truth) / error + nothing for values in told)
     return Errors(
-        np.abs(values - truth) / error + nothing,
-        np.abs(plain - truth) / error + nothing,
-        np.abs(theirs - truth) / error + nothing,
-        np.where(defined, np.abs(values - truth) <= halves, np.nan),
-        np.where(defined, (low <= truth) & (truth <= high), np.nan),
-        withdrawn,
-        halves / error,
+        ours=ours,
+        late=later,
+        never=never,
+        last=persisting,
+        plain=alone,
+        theirs=peers,
+        covered=np.where(defined, np.abs(soon - truth) <= halves, np.nan),
+        theirs_covered=np.where(defined, (low <= truth) & (truth <= high), np.nan),
+        withdrawn=withdrawn,
+        half=halves / error,
     )
 
 
@@ -118,6 +143,9 @@ def summary(found: Sequence[Errors]) -> dict[str, Any]:
     return {
         "windows": len(found[0].ours),
         "ours": _number(ours),
+        "labels later": _number(mean([item.late for item in found])),
+        "no later labels": _number(mean([item.never for item in found])),
+        "last realised": _number(mean([item.last for item in found])),
         "CBPE alone": _number(mean([item.plain for item in found])),
         "NannyML": _number(theirs),
         "ratio": _number(ours / theirs),

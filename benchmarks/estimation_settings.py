@@ -1,9 +1,10 @@
 """How the settings of estimates were chosen: on generated sets and those of NannyML's package; none of them is scored.
 
 `python -m benchmarks.estimation_settings [SET ...]` prints, for each case, the error of each variant relative to
-NannyML's CBPE: the calibrator alone, the density ratio that was tried and dropped, and the shipped trees; then how
-often intervals cover, and how much is withdrawn, for each setting of the track record. The choice itself was made with
-scripts of the day on part of these cases (docs/decisions/0025); this is a fuller form of them.
+NannyML's CBPE: the calibrator alone, the density ratio that was tried and dropped, and the shipped trees; then, for
+each setting of the track record and each delay of labels, the error of corrected estimates, how often intervals cover,
+and how much is withdrawn. The choices themselves were made with scripts of the day on part of these cases
+(docs/decisions/0025, 0057); this is a fuller form of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +29,7 @@ from benchmarks.estimation_truth import METRICS, nannyml, realised, sampling_err
 from pitstop.baseline.calibration import isotonic
 from pitstop.baseline.expectation import outcome_codes
 from pitstop.monitors import track_record
-from pitstop.monitors.track_record import Miss, band
+from pitstop.monitors.track_record import Miss, corrected
 from pitstop.statistics.expected import cbpe
 from pitstop.statistics.outcome_bins import STEPS
 from pitstop.statistics.scores import Scores
@@ -45,8 +47,9 @@ PACKAGED = {
 NOT_FEATURES = ("id", "identifier", "timestamp", "period")
 # Density ratio: two folds, weights of at most 20, and the calibrator alone where the halves look alike.
 CLIP, ALIKE, FEWEST_EFFECTIVE = 20.0, 0.55, 200.0
-# Fading, moving and useless of the track record.
-RECORDS = tuple(itertools.product((0.6, 0.4), (1.0, 2.0), (3.0, 4.0, 5.0)))
+# Of the track record: persistences of the bias, what is remembered, and windows until labels are known.
+PERSISTENCES = ((0.0, 0.9), (0.0, 0.5, 0.8, 0.95), (0.0, 0.5, 0.8, 0.95, 0.99))
+RECORDS = tuple(itertools.product(PERSISTENCES, (4, 12, 24), (1, 4)))
 
 
 def packaged(name: str) -> Iterator[Case]:
@@ -104,13 +107,24 @@ def density_ratio(case: Case, judge: Judge, part: Part, draw: np.random.Generato
     return both / 2
 
 
-def rehearse(case: Case) -> tuple[dict[str, float], list[tuple[float, float]]]:
-    """Return each variant's error relative to NannyML's, and (covered, withdrawn) of each setting in `RECORDS`."""
+@dataclass(frozen=True)
+class Past:
+    """Of one metric in one window: miss of the estimate, its variances, and what an error is measured by."""
+
+    miss: float
+    sampling: float
+    known: float
+    error: float
+    peer: float
+
+
+def rehearse(case: Case) -> tuple[dict[str, float], list[tuple[float, float, float]]]:
+    """Return each variant's error relative to NannyML's, and (error, covered, withdrawn) of each of `RECORDS`."""
     names = list(METRICS[case.task])
     error = sampling_errors(case)
     (theirs,), judge, draw = nannyml([case]), Judge.fit(case), np.random.default_rng(0)
     sums: dict[str, list[float]] = {}
-    misses: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
+    misses: dict[str, dict[int, Past]] = {name: {} for name in names}
     for window, part in enumerate(case.windows()):
         truth = realised(case, part)
         found = {"trees": judge.estimates(part)}
@@ -128,28 +142,37 @@ def rehearse(case: Case) -> tuple[dict[str, float], list[tuple[float, float]]]:
                 sums.setdefault(variant, []).append(abs(items[name].value - truth[name]) / error[name])
             item = found["trees"][name]
             known = item.calibration_variance + judge.expectation.spreads.get(name, 0.0)
-            misses[name].append((truth[name] - item.value, item.sampling_variance, known))
+            misses[name][window] = Past(
+                truth[name] - item.value, item.sampling_variance, known, error[name], sums["NannyML"][-1]
+            )
     whole = {variant: float(np.nanmean(values)) for variant, values in sums.items()}
     ratios = {variant: value / whole["NannyML"] for variant, value in whole.items() if variant != "NannyML"}
-    return ratios, [_record(misses, *setting) for setting in RECORDS]
+    unit = case.task != "regression"
+    return ratios, [_record(misses, *setting, unit=unit) for setting in RECORDS]
 
 
 def _record(
-    misses: dict[str, list[tuple[float, float, float]]], fading: float, moving: float, useless: float
-) -> tuple[float, float]:
-    """Return the share of intervals that hold, of those not withdrawn, and the share that is withdrawn."""
-    shipped = track_record.FADING, track_record.MOVING, track_record.USELESS
-    track_record.FADING, track_record.MOVING, track_record.USELESS = fading, moving, useless
-    held, gone = [], 0
+    misses: dict[str, dict[int, Past]], persistence: tuple[float, ...], remembered: int, lag: int, *, unit: bool
+) -> tuple[float, float, float]:
+    """Return the error relative to NannyML's, the share of intervals that hold where not withdrawn, and what is."""
+    shipped = track_record.REMEMBERED, track_record.PERSISTENCE
+    track_record.REMEMBERED, track_record.PERSISTENCE = remembered, np.array(persistence)
+    held, gone, errors, peers = [], 0, 0.0, 0.0
     for name, found in misses.items():
-        for window, (miss, sampling, known) in enumerate(found):
-            before = [Miss(name, earlier, chance) for earlier, chance, _ in found[:window]]
-            made = band(name, 0.5, (sampling, known), before)
+        for window, now in found.items():
+            before = [
+                Miss(name, past.miss, past.sampling, place) for place, past in found.items() if place <= window - lag
+            ]
+            # Values are not kept, so that of a rate stands for all: it matters to how wide is useless alone.
+            made = corrected(name, 0.5, (now.sampling, now.known), before, period=window, unit=unit)
+            off = abs(now.miss - made.correction)
+            errors, peers = errors + off / now.error, peers + now.peer
             gone += made.withdrawn is not None
             if made.withdrawn is None:
-                held.append(abs(miss) <= made.half)
-    track_record.FADING, track_record.MOVING, track_record.USELESS = shipped
-    return float(np.mean(held)) if held else math.nan, gone / max(gone + len(held), 1)
+                held.append(off <= made.half)
+    track_record.REMEMBERED, track_record.PERSISTENCE = shipped
+    covered = float(np.mean(held)) if held else math.nan
+    return errors / peers, covered, gone / max(gone + len(held), 1)
 
 
 def main(wanted: list[str]) -> None:
@@ -162,11 +185,12 @@ def main(wanted: list[str]) -> None:
         ratios, found = rehearse(case)
         records.append(found)
         print(case.name, case.kind, {name: round(value, 3) for name, value in ratios.items()}, flush=True)
-    for place, setting in enumerate(RECORDS):
-        covered, withdrawn = np.array([found[place] for found in records]).T
+    for place, (persistence, remembered, lag) in enumerate(RECORDS):
+        ratio, covered, withdrawn = np.array([found[place] for found in records]).T
         print(
-            f"fading {setting[0]}, moving {setting[1]}, useless {setting[2]}: covered {np.nanmean(covered):.3f}, "
-            f"least {np.nanmin(covered):.3f}, withdrawn {withdrawn.mean():.3f}"
+            f"persistence {persistence}, remembered {remembered}, labels {lag} windows late: error "
+            f"{ratio.mean():.3f} of NannyML's, worst {ratio.max():.3f}; "
+            f"covered {np.nanmean(covered):.3f}, least {np.nanmin(covered):.3f}; withdrawn {withdrawn.mean():.3f}"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from pitstop.baseline.baseline import cell_codes
 from pitstop.baseline.expectation import Said
 from pitstop.monitors.base import WindowCounts
-from pitstop.monitors.estimated import estimates
+from pitstop.monitors.estimated import Estimate, estimates
 from pitstop.monitors.track_record import Miss
 from pitstop.profile import OutcomeProfile, Profile
 from pitstop.records.spec import Task
@@ -70,13 +70,34 @@ def test_rows_at_hand_tell_every_metric_and_their_intervals_hold_the_truth(task:
     assert inside >= 0.85 * metrics
 
 
-def test_an_estimate_whose_predecessors_were_far_off_is_withdrawn_and_says_why() -> None:
+def of_period(period: int, misses: list[float], model: str) -> dict[str, Estimate]:
     profile, _ = summed(healthy("binary", 3))
-    far = tuple(Miss("accuracy", -0.2, 1e-4) for _ in range(3))
-    found = {item.metric: item for item in estimates(ward("binary").baseline, profile, misses=far)}
+    record = tuple(Miss("accuracy", miss, 1e-4, place, model) for place, miss in enumerate(misses))
+    return {item.metric: item for item in estimates(ward("binary").baseline, profile, misses=record, period=period)}
+
+
+def test_an_estimate_whose_predecessors_were_far_off_now_here_now_there_is_withdrawn_and_says_why() -> None:
+    found = of_period(4, [-0.3, 0.3, -0.3, 0.3], ward("binary").baseline.id)
     assert found["accuracy"].withdrawn is not None
-    assert "accuracy came out 0.2 below the last 3 estimates" in found["accuracy"].withdrawn
+    assert "accuracy came out 0.3 away from the last 4 estimates" in found["accuracy"].withdrawn
     assert found["roc_auc"].withdrawn is None
+
+
+def test_what_estimates_of_the_same_baseline_missed_by_is_taken_off_the_next_and_what_others_did_is_not() -> None:
+    own, plain = ward("binary").baseline.id, of_period(6, [], "")["accuracy"]
+    found, others = (of_period(6, [-0.2] * 6, model)["accuracy"] for model in (own, "another"))
+    assert (plain.correction, plain.model) == (0.0, own)
+    assert found.correction == pytest.approx(-0.2, abs=0.02)
+    assert found.value - found.correction == pytest.approx(plain.value)
+    assert found.low < found.value < found.high
+    assert others.value == plain.value
+    assert others.high - others.low > plain.high - plain.low
+
+
+def test_a_correction_does_not_leave_the_range_of_the_metric() -> None:
+    found = of_period(6, [0.5] * 6, ward("binary").baseline.id)["accuracy"]
+    assert found.value == found.high == 1.0
+    assert found.value - found.correction == pytest.approx(of_period(6, [], "")["accuracy"].value)
 
 
 def test_no_rows_have_no_estimate() -> None:

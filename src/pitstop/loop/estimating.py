@@ -38,8 +38,8 @@ def estimate_period(
 ) -> Mapping[str, Estimate]:
     """Return the estimates of a period by metric; of several models that served in it, for the one that served longest.
 
-    Their intervals know what `earlier` estimates (by period) missed by, as far as labels known by now tell; each
-    carries the reason why it is withdrawn, where they tell too much.
+    They know what `earlier` estimates (by period) missed by, as far as labels known by now tell: values are corrected
+    by it, intervals widened; each carries the reason why it is withdrawn, where they tell too much.
     """
     if not stints:
         return {}
@@ -52,7 +52,8 @@ def estimate_period(
     said = Said(cell_codes(layout, log.features(rows), scores, decided), scores, decided)
     now = calendar.window_start(stints[-1][1][-1].window + 1)
     misses = scored(layout, log, calendar, earlier, now)
-    return {found.metric: found for found in estimates(baseline, profile, said, misses)}
+    period = calendar.period_at(start)
+    return {found.metric: found for found in estimates(baseline, profile, said, misses, period=period)}
 
 
 def scored(
@@ -81,7 +82,9 @@ def scored(
         rows = rows[known[rows]]
         realised = _outcomes(layout, log, rows).metrics()
         items = earlier[period].values()
-        found.append(misses_of(realised, ((item.metric, item.value, item.sampling) for item in items)))
+        model = next((item.model for item in items), "")
+        told = ((item.metric, item.value - item.correction, item.sampling) for item in items)
+        found.append(misses_of(realised, told, period=period, model=model))
     return tuple(miss for misses in reversed(found) for miss in misses)
 
 

@@ -3,7 +3,7 @@
 Classes: CBPE from counts (confidence-based estimation as in NannyML, on 1001 score bins with our own calibrator), which
 the features correct where the rows are at hand. Regression: direct loss estimation where they are, else the reference's
 mean absolute error of each leaf, weighted by the window's leaves. All assume that the relation of inputs to outcome is
-as it was in the baseline; `pitstop.monitors.track_record` widens and withdraws estimates when labels contradict that.
+as it was in the baseline; `pitstop.monitors.track_record` corrects, widens and withdraws them by what labels say of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pitstop.baseline.baseline import Baseline
 from pitstop.baseline.expectation import Said
 from pitstop.detection.streams import Stream
 from pitstop.monitors.base import Ints, Signal, WindowCounts
-from pitstop.monitors.track_record import Miss, band
+from pitstop.monitors.track_record import Miss, corrected
 from pitstop.profile import Profile
 from pitstop.statistics import expected
 from pitstop.statistics.base import Floats
@@ -32,7 +32,8 @@ SIGNED = frozenset({"bias", "r2"})
 class Estimate:
     """An estimated metric with its 95% interval; `withdrawn` says why it is not to be believed.
 
-    `sampling` is the part of its variance that is chance in the labels yet to come.
+    `sampling` is the part of its variance that is chance in the labels yet to come. `correction` is the part of the
+    value that labels of earlier estimates added, `model` the baseline that it was made with.
     """
 
     metric: str
@@ -41,6 +42,8 @@ class Estimate:
     high: float
     withdrawn: str | None = None
     sampling: float = 0.0
+    correction: float = 0.0
+    model: str = ""
 
 
 class EstimatedPerformance:
@@ -67,20 +70,20 @@ class EstimatedPerformance:
 
 
 def estimates(
-    baseline: Baseline, profile: Profile, said: Said | None = None, misses: Sequence[Miss] = ()
+    baseline: Baseline, profile: Profile, said: Said | None = None, misses: Sequence[Miss] = (), *, period: int = 0
 ) -> tuple[Estimate, ...]:
     """Return the estimated metrics of the rows in `profile`; none where it has no rows or no scores.
 
     Binary: accuracy, precision, recall, f1, roc_auc, average_precision, log_loss, brier, calibration_error. Multiclass:
     accuracy, macro_f1. Regression: mae, and with `said` rmse, bias and r2. `said` are the same rows, where they are at
-    hand; `misses` are those of earlier estimates, oldest first.
+    hand; `misses` are those of estimates of periods before `period`, oldest first.
     """
     if profile.scores.n == 0:
         return ()
     known = {} if baseline.expectation is None else baseline.expectation.spreads
     found = _losses(baseline, profile, said) if baseline.calibrated is None else _classes(baseline, profile, said)
     return tuple(
-        _banded(name, item, known.get(name, 0.0), misses)
+        _banded(name, item, known.get(name, 0.0), misses, period, baseline.id)
         for name, item in found.items()
         if math.isfinite(item.value) and math.isfinite(item.variance)
     )
@@ -120,9 +123,19 @@ def _losses(baseline: Baseline, profile: Profile, said: Said | None) -> dict[str
     }
 
 
-def _banded(name: str, item: expected.Estimate, spread: float, misses: Sequence[Miss]) -> Estimate:
+def _banded(
+    name: str, item: expected.Estimate, spread: float, misses: Sequence[Miss], period: int, model: str
+) -> Estimate:
     known = item.calibration_variance + spread
-    found = band(name, item.value, (item.sampling_variance, known), misses, unit=name not in UNBOUNDED)
-    low = item.value - found.half if name in SIGNED else max(0.0, item.value - found.half)
-    high = item.value + found.half if name in UNBOUNDED else min(1.0, item.value + found.half)
-    return Estimate(name, item.value, low, high, found.withdrawn, item.sampling_variance)
+    unit = name not in UNBOUNDED
+    found = corrected(name, item.value, (item.sampling_variance, known), misses, period=period, model=model, unit=unit)
+    value = _within(name, item.value + found.correction)
+    low, high = (_within(name, value + side * found.half) for side in (-1, 1))
+    return Estimate(name, value, low, high, found.withdrawn, item.sampling_variance, value - item.value, model)
+
+
+def _within(name: str, value: float) -> float:
+    """Return the value, or the end of the metric's range where it lies beyond."""
+    lowest = -math.inf if name in SIGNED else 0.0
+    highest = math.inf if name in UNBOUNDED else 1.0
+    return min(max(value, lowest), highest)
