@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,11 +76,12 @@ def test_what_was_missed_long_ago_says_less() -> None:
     assert far.half > near.half
 
 
-def test_misses_of_another_model_widen_and_correct_nothing() -> None:
-    record = of(*[-0.1] * 6, model="old")
-    found, same = after(record, model="new"), after(record, model="old")
-    assert found.correction == 0.0
-    assert found.half > 2 * same.half
+def test_misses_of_another_model_do_not_count() -> None:
+    old, new = of(*[-0.1] * 6, model="old"), of(0.0, 0.01, model="new")
+    later = tuple(replace(item, period=item.period + 6) for item in new)
+    assert after(old, model="new").half == pytest.approx(Z * math.sqrt(CHANCE))
+    assert after(old, model="new").correction == 0.0
+    assert after((*old, *later), model="new") == after(later, model="new")
 
 
 def test_it_comes_back_once_estimates_are_near_again() -> None:

@@ -71,14 +71,15 @@ def corrected(
     """Return the correction and the interval of an estimate of `period` after its predecessors' misses.
 
     `variances`: what chance has in this period, and what else was known at the reference (calibrator, spread). `misses`
-    are of earlier periods, oldest first, of any metric and model. Another model's tell how biases behave, and nothing
-    of this one's. `unit` says that the metric lies between 0 and 1.
+    are of earlier periods, oldest first, of any metric and model; those of another model say nothing of this one's bias
+    and do not count. `unit` says that the metric lies between 0 and 1.
     """
     sampling, known = variances
-    recent = [item for item in misses if item.metric == metric and math.isfinite(item.miss)][-REMEMBERED:]
+    recent = [item for item in misses if (item.metric, item.model) == (metric, model) and math.isfinite(item.miss)]
+    recent = recent[-REMEMBERED:]
     if not recent or not math.isfinite(sampling + known):
         return Corrected(0.0, Z * math.sqrt(sampling + known))
-    correction, variance = _foretold(recent, known, period, model)
+    correction, variance = _foretold(recent, known, period)
     half = Z * math.sqrt(sampling + variance)
     wide = max(USELESS * Z * math.sqrt(sampling), NARROW * (1.0 if unit else abs(value + correction)))
     if half <= wide:
@@ -95,33 +96,28 @@ def corrected(
     )
 
 
-def _foretold(misses: Sequence[Miss], known: float, period: int, model: str) -> tuple[float, float]:
+def _foretold(misses: Sequence[Miss], known: float, period: int) -> tuple[float, float]:
     """Return mean and variance of the bias that is to be expected of an estimate of `period`, after some misses."""
     chance = float(np.median([item.sampling for item in misses]))
     sizes, persistence = (part.ravel() for part in np.meshgrid(known + chance * SIZES, PERSISTENCE))
     odds, bias, variance = np.zeros_like(sizes), np.zeros_like(sizes), sizes.copy()
-    before = misses[0]
+    before = misses[0].period
     for item in misses:
-        bias, variance = _later(bias, variance, sizes, persistence, before, item.period, item.model)
+        bias, variance = _later(bias, variance, sizes, persistence ** (item.period - before))
         total = variance + item.sampling + _SMALLEST
         odds -= 0.5 * (np.log(total) + (item.miss - bias) ** 2 / total)
         gain = variance / total
         bias, variance = bias + gain * (item.miss - bias), (1 - gain) * variance
-        before = item
-    bias, variance = _later(bias, variance, sizes, persistence, before, period, model)
+        before = item.period
+    bias, variance = _later(bias, variance, sizes, persistence ** (period - before))
     weights = np.exp(odds - odds.max())
     weights /= weights.sum()
     mean = float(weights @ bias)
     return mean, float(weights @ (variance + (bias - mean) ** 2))
 
 
-def _later(
-    bias: Floats, variance: Floats, sizes: Floats, persistence: Floats, before: Miss, period: int, model: str
-) -> tuple[Floats, Floats]:
-    """Return mean and variance of the bias in a later period; those of another model begin anew."""
-    if model != before.model:
-        return np.zeros_like(sizes), sizes.copy()
-    left = persistence ** (period - before.period)
+def _later(bias: Floats, variance: Floats, sizes: Floats, left: Floats) -> tuple[Floats, Floats]:
+    """Return mean and variance of the bias when so much of it is left."""
     return left * bias, left**2 * variance + (1 - left**2) * sizes
 
 
