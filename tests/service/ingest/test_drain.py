@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.ipc as pa_ipc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +22,8 @@ from pitstop.errors import StoreError, UnknownNameError
 from pitstop.records.spec import ModelSpec, parse_spec
 from pitstop.service.ingest.batch import Batch, Kind
 from pitstop.service.ingest.counting import ENOUGH_ROWS
-from pitstop.service.ingest.drain import Drain, Step
+from pitstop.service.ingest.drain import SPOOL, Drain, Step
+from pitstop.service.ingest.grouping import next_group
 from pitstop.service.ingest.inbox import Inbox
 from pitstop.service.ingest.receiving import Receiving
 from pitstop.service.ingest.working import Working
@@ -96,6 +100,24 @@ def test_a_row_of_an_id_that_comes_at_several_instants_is_stored_once_at_each(
         put(inbox, "predictions", days)  # nothing says any more that they were there
         drain.run_dry()
         assert drain.home.read_segments("predictions", "m")["@id"].to_pylist().count("id-0") == 3
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_group_is_as_large_as_what_is_unpacked_of_it(
+    tmp_path: Path, specs: Callable[[str], ModelSpec | None], form: str
+) -> None:
+    """Else a few megabytes of small files would fill the memory of whoever stores, again and again."""
+    table, sink = pa.table({f"c{place}": pa.nulls(100_000, pa.null()) for place in range(20)}), io.BytesIO()
+    if form == "parquet":
+        pq.write_table(table, sink)
+    else:
+        with pa_ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+    with Inbox(tmp_path, specs) as inbox:
+        for _ in range(12):
+            inbox.accept_now(Batch("m", "predictions", form, sink.getvalue()))
+    assert len(sink.getvalue()) < 20_000
+    assert len(next_group(tmp_path / SPOOL, {}).records) == 5
 
 
 def test_a_late_corrected_repeated_and_early_label_each_end_right(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pitstop.errors import ColumnValueError, EmptyTableError, TooLargeError, Unr
 from pitstop.records.sources import plain_strings
 from pitstop.records.text_tables import read_csv
 from pitstop.service.ingest.batch import LIMITS, Limits
+from pitstop.service.ingest.csv_headers import header_columns
 from pitstop.service.ingest.messages import is_compressed
 from pitstop.service.ingest.topic_messages import (
     MESSAGES,
@@ -50,8 +50,6 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 FORMATS = ("json", "ndjson", "csv", "arrow", "parquet")
 ROWS_AT_A_TIME = 65_536
-_DELIMITERS = (b",", b";", b"\t", b"|")
-_SIGNS = re.compile(rb'[",;\t|\r\n]')
 
 
 def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
@@ -67,6 +65,20 @@ def count_rows(kind: str, payload: bytes, limits: Limits = LIMITS) -> int:
         msg = "the batch holds no row; send at least one"
         raise EmptyTableError(msg)
     return rows
+
+
+def count_cells(kind: str, payload: bytes) -> int:
+    """Return how many cells (rows x columns) the table in a Parquet file or an Arrow stream has; 0 where none is."""
+    try:
+        if kind == "parquet":
+            facts = pq.read_metadata(pa.BufferReader(payload))
+            return int(facts.num_rows * facts.num_columns)
+        if kind == "arrow":
+            with pa_ipc.open_stream(payload) as stream:
+                return sum(int(batch.num_rows) for batch in stream) * len(stream.schema)
+    except (pa.ArrowException, OSError, ValueError):
+        pass
+    return 0
 
 
 def read_batch(kind: str, payload: bytes, limits: Limits = LIMITS) -> pa.Table:
@@ -189,7 +201,7 @@ def _read_set_aside(payload: bytes, _: Limits) -> pa.Table:
 
 def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
     _limit(payload.count(b"\n"), limits.rows * 2, "lines")
-    _limit(_widest_header(payload, limits.columns), limits.columns, "columns")
+    _limit(header_columns(payload, limits.columns), limits.columns, "columns")
     try:
         with tempfile.TemporaryDirectory(prefix="pitstop-") as folder:
             path = Path(folder) / "batch.csv"
@@ -198,41 +210,6 @@ def _read_csv(payload: bytes, limits: Limits) -> pa.Table:
     except UnreadableTableError as error:
         text = str(error).replace(folder + "/", "the ")
         raise UnreadableTableError(text) from error
-
-
-def _widest_header(payload: bytes, most: int) -> int:
-    """Return how many columns the header of a CSV file has at least, before a reader makes room for each of them.
-
-    It is looked at no further than decides whether there are more than `most`.
-    """
-    counts = dict.fromkeys(_DELIMITERS, 0)
-    if payload.startswith((b"\xff\xfe", b"\xfe\xff")):
-        payload = payload.decode("utf-16", errors="replace").encode(errors="replace")
-    payload = payload.removeprefix(b"\xef\xbb\xbf")
-    quoted, line, field, closed = False, 0, 0, -2
-    for looked, match in enumerate(_SIGNS.finditer(payload)):
-        sign, at = match[0], match.start()
-        if looked > 16 * most:
-            return looked
-        if sign == b'"':
-            if quoted:
-                quoted, closed = False, at
-            else:
-                # A quote opens where a field begins, and goes on where it is doubled.
-                quoted = at in (field, closed + 1)
-            continue
-        field = at + 1
-        if quoted:
-            continue
-        if sign in counts:
-            counts[sign] += 1
-            if counts[sign] >= most:
-                break
-        elif at > line:
-            break
-        else:
-            line = at + 1  # an empty line is passed over
-    return max(counts.values()) + 1
 
 
 def _count_csv(payload: bytes, limits: Limits) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pitstop.service.ingest.formats import count_cells
 from pitstop.service.ingest.reading import JSON
 from pitstop.store.spool import SpoolPart, SpoolRecord, accepted_at, read_part, spool_files
 
@@ -19,6 +20,8 @@ from pitstop.store.spool import SpoolPart, SpoolRecord, accepted_at, read_part, 
 GROUP_BYTES = 16 << 20
 # JSON grows most when it is unpacked.
 _JSON_WEIGHT = 4
+# A cell is some 8 bytes, and a group may hold four times as many of them as bytes that were sent.
+_CELL_WEIGHT = 2
 ORDERS = frozenset({"retention", "erasure"})
 
 
@@ -105,12 +108,18 @@ def _merged(files: list[Path], stored: Mapping[str, int], until: int | None) -> 
                 break
             ordered = is_alone(record)
             records.append(record)
-            weight += len(record.payload) * (_JSON_WEIGHT if record.meta.get("format") in JSON else 1)
+            weight += _weight(record)
             lane.taken += 1
         # Its own first record may have been damaged: then the next one takes its turn.
         if lane.head is not None:
             heapq.heappush(waiting, (lane.head.at, place, lane))
     return _group(records, lanes), lanes
+
+
+def _weight(record: SpoolRecord) -> int:
+    """Return how much a record counts in a group: its bytes, or more where few bytes are unpacked to many."""
+    form, size = str(record.meta.get("format", "")), len(record.payload)
+    return size * _JSON_WEIGHT if form in JSON else max(size, _CELL_WEIGHT * count_cells(form, record.payload))
 
 
 def _group(records: list[SpoolRecord], lanes: list[_Lane]) -> Group:
