@@ -350,6 +350,25 @@ os._exit(0)
     assert len(ids) == len(set(ids)) == 60
 
 
+@pytest.mark.parametrize("kind", ["pandas", "Arrow"])
+def test_ids_that_are_among_the_columns_are_those_of_the_rows(tmp_path: Path, kind: str) -> None:
+    class Pipeline:
+        """Takes what it needs of a table."""
+
+        def predict(self, rows: Any) -> Any:
+            return np.zeros(len(rows), dtype=int)
+
+    rows = frame(3).assign(id=["one", "two", "three"])
+    with answering((200, RECEIPT)) as there:
+        watched = pitstop.watch(Pipeline(), there.address, MODEL, spool=tmp_path)
+        watched.predict(rows if kind == "pandas" else pa.Table.from_pandas(rows))
+        assert watched.last_ids == ["one", "two", "three"]
+        assert watched.sender.flush(10), watched.sender.problem
+        watched.sender.close()
+    (table,) = [pa_ipc.open_stream(body).read_all() for body in there.bodies]
+    assert table["id"].to_pylist() == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize("kind", [float, np.int8])
 def test_classes_are_named_as_labels_are(tmp_path: Path, kind: Any) -> None:
     rows = frame(40)

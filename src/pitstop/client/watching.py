@@ -39,10 +39,11 @@ class _Own:
 class Watched:
     """Stands for an estimator: every attribute is the estimator's own, and what it predicts is logged.
 
-    `predict(X, ids=...)` and `predict_proba(X, ids=...)` take the ids by which labels will be joined; without them each
-    row gets one, and `last_ids` returns those of the last call (of the thread that asks, where it made one). The
-    columns have the names of the specification. `X` is a table with columns, or an array whose columns are the
-    estimator's `feature_names_in_`, else the specification's features in their order.
+    `predict(X, ids=...)` and `predict_proba(X, ids=...)` take the ids by which labels will be joined. Without them they
+    are those of the column of ids in `X`; where it has none, each row gets one. `last_ids` returns those of the last
+    call (of the thread that asks, where it made one). The columns have the names of the specification. `X` is a table
+    with columns, or an array whose columns are the estimator's `feature_names_in_`, else the specification's features
+    in their order.
     """
 
     def __init__(self, estimator: Any, sender: Sender, spec: ModelSpec) -> None:
@@ -85,7 +86,8 @@ class Watched:
     def _log(self, rows: Any, said: Any, scores: Any, ids: Sequence[Any] | None) -> None:
         try:
             moment = datetime.now(UTC)
-            names = self._own_ids(len(rows)) if ids is None else list(ids)
+            given = _ids_within(rows, self._spec.columns.id) if ids is None else list(ids)
+            names = self._own_ids(len(rows)) if given is None else given
             self._last = self._of_thread.last = names
             # Copies, because the caller may change what it asked about as soon as it has the answer.
             kept = np.array(rows) if isinstance(rows, list) else rows.copy() if hasattr(rows, "copy") else rows
@@ -165,6 +167,15 @@ def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
 
 def _new_token() -> tuple[int, str]:
     return os.getpid(), secrets.token_hex(6)
+
+
+def _ids_within(rows: Any, name: str | None) -> list[Any] | None:
+    """Return the ids in a table's own column of them; None where it has none."""
+    names = getattr(rows, "column_names", getattr(rows, "columns", None))
+    if name is None or names is None or name not in list(names):
+        return None
+    column = rows[name]
+    return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
 
 
 def _id_column(ids: list[Any]) -> pa.Array:
