@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pitstop.errors import MissingColumnError, UnreadableTableError
 from pitstop.records.scans import Scan, scan_table
 from pitstop.records.sources import read_table, source_notes
+from pitstop.store.objects import ObjectFiles
 
 FORMATS = ("parquet", "arrow", "compressed", "stream", "csv")
 
@@ -155,3 +156,19 @@ def test_an_unknown_column_is_refused_with_the_nearest_name(tmp_path: Path) -> N
     scan = scan_table(write(table_of(5), tmp_path, "t", "parquet", 5))
     with pytest.raises(MissingColumnError, match="'kind'"):
         list(scan.batches(scan.parts[0], ["kinds"]))
+
+
+def test_what_is_kept_beside_the_files_of_a_bucket_is_no_part_of_the_table(bucket: Any, tmp_path: Path) -> None:
+    table = table_of(9)
+    pq.write_table(table, tmp_path / "t.parquet")
+    files = ObjectFiles(tmp_path, bucket.url("kept"))
+
+    def put(*keys: str) -> None:
+        files.publish([(files.stage(tmp_path / "t.parquet"), key) for key in keys])
+
+    put("tidy/a.parquet", "tidy/_temporary/0/a.parquet", "tidy/.cache/a.parquet", "tidy/_day=1/a.parquet")
+    address, _, options = bucket.url("kept").partition("?")
+    assert scan_table(f"{address}/tidy?{options}").rows == 2 * table.num_rows
+    put("delta/a.parquet", "delta/_delta_log/1.checkpoint.parquet")
+    with pytest.raises(UnreadableTableError, match="is a Delta table"):
+        scan_table(f"{address}/delta?{options}")

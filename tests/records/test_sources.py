@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitstop.errors import MissingColumnError, UnreadableTableError
+from pitstop.records.scans import scan_table
 from pitstop.records.sources import iter_batches, read_table, source_notes
 
 TABLE = pa.table({"name": ["a", "é", None], "n": [1, 2, 3]})
@@ -114,6 +115,18 @@ def test_compressed_csv_and_folders_are_read(tmp_path: Path) -> None:
     assert read_table(folder)["n"].to_pylist() == [1, 2, 3, 1, 2]
     (tmp_path / "none").mkdir()
     unreadable(tmp_path / "none", "no table", ".parquet")
+
+
+def test_what_tools_keep_beside_a_tables_files_is_no_part_of_it(tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "t.parquet")
+    for hidden in (".ipynb_checkpoints/t-checkpoint.parquet", "_temporary/0/t.parquet", "_SUCCESS.csv"):
+        (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(TABLE, tmp_path / hidden)
+    (tmp_path / "_day=1").mkdir()
+    pq.write_table(TABLE, tmp_path / "_day=1" / "t.parquet")
+    assert read_table(tmp_path).num_rows == scan_table(tmp_path).rows == 2 * TABLE.num_rows
+    (tmp_path / "_delta_log").mkdir()
+    unreadable(tmp_path, "is a Delta table", "engine spark")
 
 
 def test_missing_and_empty_files_and_unknown_formats(tmp_path: Path) -> None:

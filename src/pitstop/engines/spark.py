@@ -38,14 +38,13 @@ from pitstop.profile import Layout, Profile
 from pitstop.records import row_words
 from pitstop.records.addresses import Address, is_address
 from pitstop.records.scans import scan_table
-from pitstop.records.sources import missing_column_message
+from pitstop.records.sources import DELTA_LOG, missing_column_message
 from pitstop.records.spec import ModelSpec
 from pitstop.statistics.distinct import Distinct, DistinctRows
 
 Batches = Iterator[pa.RecordBatch]
 
 _FILE, _ROW, _PLACE = "__pitstop_file", "__pitstop_row", "__pitstop_place"
-_DELTA = "_delta_log"
 
 
 @dataclass(frozen=True)
@@ -281,7 +280,7 @@ def _quoted(name: str) -> str:
 
 def _by_parts(source: Any) -> bool:
     """Whether PyArrow reads a source on the executors: Parquet in a bucket. A Delta table there is Spark's own."""
-    return is_address(source) and not Address(source).has(_DELTA)
+    return is_address(source) and not Address(source).has(DELTA_LOG)
 
 
 def _collected(source: Any, frame: Any) -> pa.Table:
@@ -304,12 +303,12 @@ def _raise_refusals(lines: pa.Table) -> None:
 def _is_delta(session: Any, address: str) -> bool:
     """Return whether a Delta table lies at an address, wherever that is; its files alone would tell of deleted rows."""
     if "://" not in address and not address.startswith("file:"):
-        return Path(address, _DELTA).is_dir()
+        return Path(address, DELTA_LOG).is_dir()
     machine = getattr(session, "_jvm", None)
     if machine is None:
         # A client of Spark Connect has no file system to ask; name the table's format to Spark and pass a DataFrame.
         return False
-    log = machine.org.apache.hadoop.fs.Path(f"{address.rstrip('/')}/{_DELTA}")
+    log = machine.org.apache.hadoop.fs.Path(f"{address.rstrip('/')}/{DELTA_LOG}")
     return bool(log.getFileSystem(session._jsc.hadoopConfiguration()).exists(log))  # noqa: SLF001 - the only way
 
 

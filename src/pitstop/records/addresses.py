@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pitstop.errors import UnreadableTableError
+from pitstop.records.sources import DELTA_LOG, delta_message, is_hidden
 
 SCHEMES = ("s3", "gs", "gcs")
 # Stores that are only compatible with S3 take the newer checksums in trailers for content.
@@ -71,7 +72,7 @@ class Address:
     def files(self, suffixes: tuple[str, ...]) -> list[str]:
         """Return the paths of its objects with these suffixes, in order of their names; hidden ones are left out.
 
-        Raises `UnreadableTableError` where there is nothing, or the store does not answer.
+        Raises `UnreadableTableError` where there is nothing, a Delta table, or the store does not answer.
         """
         store, root = self._opened
         with self.errors("list"):
@@ -83,7 +84,10 @@ class Address:
         if not found:
             msg = f"there is nothing at {self}; check the address"
             raise UnreadableTableError(msg)
-        shown = [path for path in found if not path.rpartition("/")[2].startswith((".", "_"))]
+        below = {path: path.removeprefix(f"{root.rstrip('/')}/").split("/") for path in found}
+        if any(DELTA_LOG in parts[:-1] for parts in below.values()):
+            raise UnreadableTableError(delta_message(str(self)))
+        shown = [path for path in found if not is_hidden(below[path])]
         files = sorted((path for path in shown if path.lower().endswith(suffixes)), key=lambda path: path.split("/"))
         if not files:
             msg = f"{self} holds no Parquet file; expected objects that end in {', '.join(suffixes)}"

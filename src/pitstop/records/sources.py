@@ -26,6 +26,7 @@ ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 KNOWN_FORMATS = "Parquet (.parquet), CSV (.csv, .tsv, .txt), Arrow IPC or Feather (.arrow, .feather, .ipc)"
 
+DELTA_LOG = "_delta_log"
 _NOTES_KEY = b"pitstop.notes"
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _PARQUET_MAGIC = b"PAR1"
@@ -163,17 +164,35 @@ def _read_folder(folder: Path, columns: Sequence[str] | None) -> _Read:
 
 
 def table_files(folder: Path) -> list[Path]:
-    """Return the files that a folder's table consists of, in their order. Raises `UnreadableTableError` for none."""
+    """Return the files that a folder's table consists of, in their order; hidden files and folders are left out.
+
+    Raises `UnreadableTableError` for none, and for a Delta table, of which some files may be no part any more.
+    """
     known = PARQUET_SUFFIXES + ARROW_SUFFIXES + CSV_SUFFIXES
+    if (folder / DELTA_LOG).is_dir():
+        raise UnreadableTableError(delta_message(str(folder)))
     files = sorted(
         item
         for item in folder.rglob("*")
-        if item.is_file() and item.suffix.lower() in known and not item.name.startswith((".", "_"))
+        if item.suffix.lower() in known and not is_hidden(item.relative_to(folder).parts) and item.is_file()
     )
     if not files:
         msg = f"the folder {folder} holds no table; expected files of {KNOWN_FORMATS}"
         raise UnreadableTableError(msg)
     return files
+
+
+def is_hidden(parts: Sequence[str]) -> bool:
+    """Whether a path below a table's folder is none of its files: what tools keep beside them is called so."""
+    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in parts)
+
+
+def delta_message(name: str) -> str:
+    """Return the message for a Delta table where files are read."""
+    return (
+        f"{name} is a Delta table, and its files alone would bring back rows that were deleted or rewritten; read it "
+        "with the engine spark, or write it to a folder of its own"
+    )
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
