@@ -183,6 +183,26 @@ def test_a_score_alone_is_judged_like_a_score_with_its_class(workshop: Any, spec
     assert seen[1] == seen[0]
 
 
+def test_answers_that_are_missing_are_no_answers(workshop: Any, spec: ModelSpec, history: Maker) -> None:
+    """A model that gave no answer for some rows is watched on the others, whichever of its outputs is logged."""
+    table, seen = watched(history(days=26)), []
+    missing = np.random.default_rng(1).random(table.num_rows) < 0.05
+    holes = blanked(blanked(table, "score", missing), "said", missing)
+    costs = replace(spec.costs, review_per_row=0.5)
+    for score, prediction in (("score", "said"), ("score", None), (None, "said")):
+        described = replace(
+            spec,
+            trainer=replace(spec.trainer, name="none", command=()),
+            columns=replace(spec.columns, score=score, prediction=prediction),
+            costs=costs,
+        )
+        run = workshop.replay(holes, described, f"holes-{score}-{prediction}")
+        alarms = [(item["monitor"], item["size"]) for item in run.document["alarms"] if item["monitor"] == "error"]
+        seen.append((alarms, run.document["totals"]["champion"]["value"], run.document["segments"]))
+    assert len(seen[0][0]) == 1
+    assert seen[1] == seen[0] == seen[2]
+
+
 def multiclass(table: pa.Table) -> pa.Table:
     side = np.where(table["label"].to_numpy() == 1, 1.0, -1.0)
     levels = np.digitize(np.nan_to_num(table["x2"].to_numpy()) + side, [-0.7, 0.7])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pitstop.baseline.baseline import Baseline
 from pitstop.loop.kept import Kept, keep_transaction
-from pitstop.loop.rowlog import NO_ESTIMATE, RowLog
+from pitstop.loop.rowlog import NO_ESTIMATE, RowLog, given
 from pitstop.records.spec import ModelSpec
 from pitstop.releases import Release
 from pitstop.statistics.outcome_bins import STEPS
@@ -67,15 +67,18 @@ class Books:
         return found
 
     def predicted(self, at: int, window: int, rows: Ints, baseline: Baseline, cause: str) -> Transaction | None:
-        """Book the estimated value of rows just predicted; a regression has no probabilities, so nothing."""
+        """Book the estimated value of rows just predicted; a regression has no probabilities, so nothing.
+
+        Nothing either for a window in which a row lacks its score or decision: estimates and what was earned are
+        compared by window, so one has all its rows or none.
+        """
         if self.spec.model.task == "regression" or baseline.calibrated is None or not len(rows):
             return None
-        scores = self.log.served_score.values[rows]
-        if np.isnan(scores).any():
+        scores, decided = self.log.served_score.values[rows], self.log.served_class.values[rows]
+        if np.isnan(scores).any() or not given(decided).all():
             return None
         places = np.rint(scores * STEPS).astype(np.int64)
         spec, amounts = self.valuations.spec_at(window), self.log.amounts(rows)
-        decided = self.log.served_class.values[rows]
         mean, variance = expected_values(spec, baseline.calibrated[places], decided, amounts)
         ticks = np.rint(mean * TICKS).astype(np.int64)
         spread = np.rint(np.sqrt(variance) * TICKS).astype(np.int64)
@@ -138,7 +141,8 @@ class Books:
         costs = self.valuations.at(window).costs
         acting = len(rows)
         if self.spec.model.task == "binary" and len(rows) and costs.review_per_row:
-            acting = int(is_positive(self.spec, self.log.served_class.values[rows]).sum())
+            decided = self.log.served_class.values[rows]
+            acting = int(is_positive(self.spec, decided[given(decided)]).sum())
         counted: tuple[tuple[Cost, float, int], ...] = (
             ("people", costs.people_per_period, int(opens)),
             ("inference", costs.inference_per_row, len(rows)),

@@ -31,7 +31,7 @@ from pitstop.loop.kept import Kept, keep_alarm, keep_growth, keep_incident, keep
 from pitstop.loop.models import Models, Predictions, decide
 from pitstop.loop.orders import Order
 from pitstop.loop.reference import REFERENCE_WINDOWS, Labelled, cohort_errors, fit_reference, row_errors, window_counts
-from pitstop.loop.rowlog import RowLog
+from pitstop.loop.rowlog import RowLog, given
 from pitstop.loop.surveying import survey
 from pitstop.loop.tracing import Look
 from pitstop.loop.watch import Watch
@@ -289,9 +289,10 @@ class Loop:
             return Predictions(scores, np.asarray(rows["@prediction"].to_numpy(), dtype=np.float64))
         if "@prediction" in rows.column_names:
             return Predictions(scores, np.array(rows["@prediction"].to_pylist(), dtype=object))
-        return Predictions(
-            scores, decide(self.spec, scores, ("not " + self.spec.decision.positive, self.spec.decision.positive))
-        )
+        decided = decide(self.spec, scores, ("not " + self.spec.decision.positive, self.spec.decision.positive))
+        # Without a score nothing was decided.
+        decided[np.isnan(scores)] = None
+        return Predictions(scores, decided)
 
     def _take_labels(self, labels: pa.Table) -> tuple[Ints, list[Transaction]]:
         """Join labels to their rows; return the rows labelled for the first time, and the bookings of corrections."""
@@ -315,10 +316,7 @@ class Loop:
 
     def served(self, rows: Ints) -> NDArray[np.bool_]:
         """Return which rows were given a prediction when they came."""
-        served = self.log.served_class.values[rows]
-        if self.spec.model.task == "regression":
-            return np.asarray(~np.isnan(served), dtype=np.bool_)
-        return np.asarray(served != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
+        return given(self.log.served_class.values[rows])
 
     def _champion_on(self, rows: Ints) -> Predictions:
         """Return what today's champion says of rows whose labels just came; of those it served, what it said then."""

@@ -25,7 +25,7 @@ from pitstop.baseline.tree import LeafTree, fit_tree
 from pitstop.engines.base import Piece
 from pitstop.engines.local import LocalEngine
 from pitstop.loop.grouping import Groups, count_groups, fit_groups
-from pitstop.loop.rowlog import RowLog
+from pitstop.loop.rowlog import RowLog, given
 from pitstop.monitors.base import WindowCounts
 from pitstop.profile import Layout, OutcomeProfile, Profile, profile_outcomes
 from pitstop.records.identity import artifact_id
@@ -129,14 +129,14 @@ def names_of(layout: Layout) -> tuple[str, ...]:
 
 
 def row_errors(spec: ModelSpec, decided: NDArray[Any], labels: NDArray[Any]) -> Floats:
-    """Return the error of each row: 0 or 1 for classes, the absolute error for a regression."""
+    """Return the error of each row: 0 or 1 for classes, the absolute error for a regression; NaN without a decision."""
     if spec.model.task == "regression":
         return np.asarray(np.abs(decided.astype(np.float64) - labels.astype(np.float64)))
+    known = given(decided)
     if spec.model.task == "binary":
         # The negative class of a score that comes without a decision has no name: only the positive one is compared.
         decided, labels = decided == spec.decision.positive, labels == spec.decision.positive
-    wrong: Floats = (decided != labels).astype(np.float64)
-    return wrong
+    return np.where(known, (decided != labels).astype(np.float64), np.nan)
 
 
 def window_counts(
@@ -187,7 +187,7 @@ def cohort_errors(
         start, stop = calendar.window_start(window - age), calendar.window_start(window - age + 1)
         rows = log.predicted_between(start, stop)
         rows = rows[log.label_at[rows] < end]
-        rows = rows[_given(decided[rows])]
+        rows = rows[given(decided[rows])]
         errors = row_errors(spec, decided[rows], log.labels[rows])
         wrong = tuple(int((errors >= edge).sum()) for edge in edges) if edges else (int(errors.sum()),)
         found.append((wrong, len(rows)))
@@ -196,15 +196,8 @@ def cohort_errors(
     return Cohorts(tuple(found), cells, middle)
 
 
-def _given(decided: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which rows have a decision."""
-    if decided.dtype != object:
-        return np.asarray(~np.isnan(decided), dtype=np.bool_)
-    return np.asarray(decided != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
-
-
 def _scored(log: RowLog) -> NDArray[np.bool_]:
-    return _given(log.fresh_class.values)
+    return given(log.fresh_class.values)
 
 
 def _column(layout: Layout, values: NDArray[Any]) -> pa.Array:

@@ -277,6 +277,13 @@ class RowLog:
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), words)
 
 
+def given(decided: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows have a decision: a class, or a number."""
+    if decided.dtype != object:
+        return np.asarray(~np.isnan(decided), dtype=np.bool_)
+    return np.asarray(decided != None, dtype=np.bool_)  # noqa: E711 - elementwise on an object array
+
+
 def _number_text(value: float) -> str:
     """Return a number as text that reads back as the same: short where six digits tell it apart."""
     short = f"{value:g}"

@@ -25,7 +25,7 @@ from pitstop.loop.gatekeeping import Gate, Held
 from pitstop.loop.kept import Kept, keep_decision
 from pitstop.loop.models import Models
 from pitstop.loop.quarantine import Break
-from pitstop.loop.rowlog import RowLog
+from pitstop.loop.rowlog import RowLog, given
 from pitstop.loop.segmenting import bet_on_segments
 from pitstop.loop.selection import hidden_by_decision
 from pitstop.records.spec import ModelSpec
@@ -116,6 +116,7 @@ class Upkeep(Columns):
         start, end = self.calendar.period_start(period), self.calendar.period_start(period + 1)
         late = self._labelled_between(start, end)
         if self.models is None:
+            late = late[given(self.log.served_class.values[late])]
             served = row_losses(self.spec, self.log, late, self.log.served_class.values[late])
             self.matrix = self.matrix.with_column({0: served} if len(late) else {})
             return

@@ -77,6 +77,8 @@ def look_back(loop: Loop, labels: tuple[Ints, NDArray[Any]]) -> Hindsight:
     truth[labels[0]] = labels[1]
     known = log.label_at != NEVER
     known[labels[0]] = True
+    # Of a model that is only watched an answer may be missing; then nothing was decided.
+    known &= loop.served(np.arange(len(log)))
     first = loop.upkeep.first_period
     of = calendar.period_of(log.at)
     periods = tuple(range(first, int(of[-1]) + 1))
@@ -189,6 +191,8 @@ def _score(loop: Loop, rows: Ints, found: Predictions, truth: NDArray[Any]) -> t
         return float((decided == labels).mean()), worth
     positive = labels == loop.spec.decision.positive
     scores = found.scores[rows]
-    if positive.all() or not positive.any() or np.isnan(scores).any():
+    scored = ~np.isnan(scores)
+    positive, scores = positive[scored], scores[scored]
+    if positive.all() or not positive.any():
         return None, worth
     return float(roc_auc_score(positive, scores)), worth
