@@ -96,6 +96,9 @@ def test_four_eyes_the_author_approves_nothing_and_an_approval_is_for_one_model(
     assert given.caused_by == ("model-2", "refusal-1")
     assert judge([asked], with_said(facts, given)).approvals == (given,)
     assert judge([asked], with_said(facts, given)).admitted
+    # Whoever is no approver any more is not named as one by a release, whether or not a pack asks for approval.
+    gone = replace(given, content={**given.content, "by": "Cleo"})
+    assert [judge([], with_said(facts, said)).words for said in (given, gone)] == ["; approved by BEN", ""]
     other = approve(facts, by="Ben", challenger="model-1")
     assert not judge([asked], with_said(facts, other)).admitted
 

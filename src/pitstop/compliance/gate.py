@@ -71,7 +71,7 @@ def judge(packs: Sequence[Pack], facts: Facts) -> Verdict:
     """Ask every binding item that gates about `facts.candidate`.
 
     An override counts for the model that it was given for, and only where somebody who may override that item gave it
-    and is not among the authors.
+    and is not among the authors; an approval likewise, from whoever is an approver now.
     """
     objections: list[Objection] = []
     overridden: list[Artifact] = []
@@ -85,7 +85,14 @@ def judge(packs: Sequence[Pack], facts: Facts) -> Verdict:
             given = [said for said in facts.of("override") if _lets_pass(facts, said, pack.name, line)]
             overridden += given[-1:]
             objections += [] if given else [Objection(pack.name, line)]
-    approvals = tuple(item for item in facts.of("approval") if item.content["challenger"] == facts.candidate)
+    people = facts.people
+    approvals = tuple(
+        item
+        for item in facts.of("approval")
+        if item.content["challenger"] == facts.candidate
+        and people.holds(item.content["by"], "approver")
+        and not people.is_author(item.content["by"])
+    )
     return Verdict(tuple(objections), tuple(overridden), approvals)
 
 
