@@ -214,3 +214,11 @@ def test_a_label_that_has_yet_to_come_is_known_by_its_newest_rows() -> None:
 def test_a_rare_outcome_asks_for_prices(one_in: int, said: bool) -> None:
     inference = infer_spec(a_table(outcome=[int(row % one_in == 0) for row in range(3000)]))
     assert any("outcome is 1 in 10.0% of the rows" in text for text in inference.warnings) == said
+
+
+def test_a_label_that_only_stands_last_is_to_be_looked_at() -> None:
+    bare = a_table().drop_columns(["outcome", "colour"]).append_column("load", pa.array(np.arange(3000) % 7))
+    inference = infer_spec(bare)
+    assert inference.spec.columns.label == "load"
+    assert any("load is taken for the label because it stands last" in text for text in inference.warnings)
+    assert not any("taken for the label" in text for text in infer_spec(a_table()).warnings)

@@ -86,6 +86,11 @@ def infer_spec(
     label_facts = facts[found["label"].value] if "label" in found else None
     chosen = _task(label_facts, task)
     warnings: list[str] = []
+    if "label" in found and found["label"].why in (roles.LAST, roles.BEST):
+        warnings.append(
+            f"{found['label'].value} is taken for the label because {found['label'].why}: name it with --label, or "
+            'where the table has none, take that line out of the file and write name = "none" under [trainer]'
+        )
     wide = _wide(facts, found)
     usual = {column: item for column, item in facts.items() if column not in wide}
     features, categorical = _features(usual, found, chosen.value, warnings, optional=bool(wide))

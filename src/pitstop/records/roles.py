@@ -49,6 +49,8 @@ _CALENDAR = re.compile(
 )
 # The reason of what was not guessed.
 TOLD = "you said so"
+# Reasons for a label that say next to nothing by themselves.
+LAST, BEST = "it stands last", "no column looks more like an outcome"
 _MOST_CLASSES = 20
 _TRUE = ("1", "true", "yes", "y", "t", "positive", "pos")
 
@@ -151,7 +153,7 @@ def guess_label(
         if time is not None and _still_comes(item, facts[time]):
             score, why = score + 40, [*why, "it is missing in the newest rows only, as what has yet to come is"]
         if position == len(able) - 1:
-            score, why = score + 30, [*why, "it stands last"]
+            score, why = score + 30, [*why, LAST]
         if item.distinct == 2 and item.kind != "category":
             score, why = score + 15, [*why, "it has two values"]
         if prediction is not None and _agrees(item, facts[prediction]):
@@ -161,7 +163,7 @@ def guess_label(
     best = max(reversed(points), key=lambda name: points[name][0])
     if points[best][0] < (max(least, 40) if prediction is not None else least):
         return None
-    return Guess("label", best, points[best][1] or "no column looks more like an outcome")
+    return Guess("label", best, points[best][1] or BEST)
 
 
 def _by_name(name: str, *, history: bool) -> tuple[int, list[str]]:
