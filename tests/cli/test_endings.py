@@ -49,7 +49,7 @@ def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["home", "make", "FILE"], "Not a directory"),
+        (["home", "make", "FILE"], "FILE"),
         (["quarantine", "mend", "1", "--workspace", "FILE"], "FILE"),
         (["release", "wear", "v²", "--home", "FILE", "--reason", "a test"], "such as v3"),
         (["status", "--home", "http://localhost:port"], "nonnumeric port"),
