@@ -184,3 +184,21 @@ def test_columns_that_broke_together_share_an_incident_however_their_onsets_were
     assert (same.id, opened, same.monitors) == (incident.id, False, ("nulls:a", "nulls:b"))
     assert len(taken(*group)) == 2  # alone, their onsets would have kept them apart
     assert told([broken("a", 40)], 410, ("baseline-1",), group) == ()
+
+
+def test_what_broke_today_opens_its_own_incident_though_its_column_has_drifted_for_weeks() -> None:
+    def seen(family: str, kind: str, since: int, *, fast: bool) -> Finding:
+        stream = Stream(f"{family}:t", kind, "t", ("t is odd",))
+        return Finding(
+            stream, 40, stream.indicators[0], "up", since, 1.0, 0.0, 0.9, 1.0, 9.0, fast=fast, count=50, size=50
+        )
+
+    (season,) = taken(alarm(12, 8, "drift:t"), alarm(30, 14, "drift:t"))
+    findings = [seen("drift", "drift", 12, fast=False), seen("range", "quality", 40, fast=True)]
+    (group,) = told(findings, 4000, ("baseline-2",), ())
+    assert [item.monitor for item in group] == ["range:t", "drift:t"]
+    incidents, broken, opened = grouped((season,), group[0])
+    assert (opened, broken.onset) == (True, 40)
+    incidents, same, _ = grouped(incidents, group[1], broken.id)
+    assert same.id == broken.id
+    assert next(item for item in incidents if item.id == season.id) == season

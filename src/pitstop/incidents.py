@@ -113,11 +113,19 @@ def repeats(alarm: Alarm, earlier: Iterable[Alarm]) -> bool:
 def told(
     findings: Iterable[Finding], at: int, caused_by: tuple[str, ...], earlier: Iterable[Alarm]
 ) -> tuple[tuple[Alarm, ...], ...]:
-    """Return the alarms of one window in groups of one cause, without those that repeat an `earlier` one."""
+    """Return the alarms of one window in groups of one cause, without those that repeat an `earlier` one.
+
+    Of a group, what broke in this window comes first: it says which incident the others go to. A drift that has had an
+    incident for weeks would take a pipeline's break of today into it.
+    """
     before = tuple(earlier)
     groups = [[alarm_from(finding, at, caused_by) for finding in group] for group in together(findings)]
     new = (tuple(alarm for alarm in group if not repeats(alarm, before)) for group in groups)
-    return tuple(group for group in new if group)
+    return tuple(tuple(sorted(group, key=lambda alarm: not _broke(alarm))) for group in new if group)
+
+
+def _broke(alarm: Alarm) -> bool:
+    return alarm.fast and alarm.kind == "quality"
 
 
 @dataclass(frozen=True)

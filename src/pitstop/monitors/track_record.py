@@ -27,6 +27,9 @@ PERSISTENCE = np.array([0.0, 0.5, 0.8, 0.95])
 SIZES = np.array([0.0, 0.25, 1.0, 4.0, 16.0, 64.0, 256.0])
 """Variance of the bias beyond what was known at the reference, in variances of chance."""
 
+SCEPTICISM = 0.25
+"""A priori a size s counts (1 + s) to the power of minus this."""
+
 USELESS = 5.0
 # An interval of at most so many points to each side (of the value, for a regression) is never called useless.
 NARROW = 0.03
@@ -82,7 +85,8 @@ def corrected(
     correction, variance = _foretold(recent, known, period)
     half = Z * math.sqrt(sampling + variance)
     wide = max(USELESS * Z * math.sqrt(sampling), NARROW * (1.0 if unit else abs(value + correction)))
-    if half <= wide:
+    beyond = sum(item.miss**2 - item.sampling for item in recent) / len(recent)
+    if half <= wide or beyond <= known:
         return Corrected(correction, half)
     # Where nothing is left to chance, any miss is endlessly larger.
     times = min(half / (Z * math.sqrt(max(sampling, _SMALLEST))), 99.0)
@@ -99,8 +103,9 @@ def corrected(
 def _foretold(misses: Sequence[Miss], known: float, period: int) -> tuple[float, float]:
     """Return mean and variance of the bias that is to be expected of an estimate of `period`, after some misses."""
     chance = float(np.median([item.sampling for item in misses]))
-    sizes, persistence = (part.ravel() for part in np.meshgrid(known + chance * SIZES, PERSISTENCE))
-    odds, bias, variance = np.zeros_like(sizes), np.zeros_like(sizes), sizes.copy()
+    size, persistence = (part.ravel() for part in np.meshgrid(SIZES, PERSISTENCE))
+    sizes, odds = known + chance * size, -SCEPTICISM * np.log1p(size)
+    bias, variance = np.zeros_like(sizes), sizes.copy()
     before = misses[0].period
     for item in misses:
         bias, variance = _later(bias, variance, sizes, persistence ** (item.period - before))

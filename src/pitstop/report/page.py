@@ -104,7 +104,7 @@ def _performance(story: ReplayStory) -> Section | None:
         "p",
         None,
         "The estimate was made before the labels came, the realised value is with them. "
-        "Where labels contradicted what the estimate assumes, it was withdrawn.",
+        "Labels of earlier periods correct it; where they contradict it too much for that, it is withdrawn.",
     )
     parts = [note, replay_figures.band_figure(story)]
     if story.releases:
