@@ -82,3 +82,22 @@ def test_a_feature_that_tilts_within_leaves_is_found_within_its_error() -> None:
     # A mean error of less than a tenth of what is to be found, and errors of the size that is told.
     assert abs(gaps.mean()) < 0.1 * truth
     assert 0.6 < np.sqrt((z**2).mean()) < 1.4
+
+
+def test_predictions_on_the_edges_of_cells_and_missing_ones_have_not_moved_on_their_reference() -> None:
+    """Predictions that are few whole numbers lie on edges, and a profile counts them in the cell above."""
+    random = np.random.default_rng(3)
+    a, labels = random.random(ROWS), random.integers(0, 6, ROWS).astype(np.float64)
+    prediction = NumericBins.fit(labels)
+    layout = Layout((("a", NumericBins.fit(a)),), (), "regression", (), prediction, (1.0,))
+    assert set(labels) & set(prediction.edges)
+    decided = np.where(random.random(ROWS) < 0.1, np.nan, labels)
+    table, leaves = pa.table({"a": a}), (a > 0.5).astype(np.int64)
+    scores = np.full(ROWS, np.nan)
+    codes = cell_codes(layout, table, scores, decided)
+    profile = profile_rows(layout, table, scores, decided, leaves)
+    counted = np.bincount(codes[:, -1] + 1, minlength=prediction.cells + 1)
+    assert counted.tolist() == [profile.scores.nulls, *profile.scores.histogram.counts]
+    margins = fit_margins(layout, IMPORTANCE, codes, leaves, np.nan_to_num(decided) + random.random(ROWS))
+    assert margins is not None
+    assert abs(margins.moved(profile)[0]) < 1e-9

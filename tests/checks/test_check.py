@@ -235,3 +235,45 @@ def test_regression_error_that_grows_is_a_performance_drop() -> None:
     before = pa.table({"target": truth, "prediction": truth + rng.normal(0, 3, ROWS)})
     after = pa.table({"target": truth, "prediction": truth + rng.normal(0, 6, ROWS)})
     assert [item.kind for item in check(before, after)] == ["performance_drop"]
+
+
+@pytest.mark.parametrize("output", ["prediction", "score"])
+def test_an_output_that_turns_to_text_is_told_and_stops_no_comparison(output: str) -> None:
+    findings = found(set_to(output, lambda values: ["error"] * len(values)))
+    assert [item.kind for item in findings if item.column == output] == ["type_change"]
+
+
+def test_a_predicted_number_that_turns_to_text_is_told_and_stops_no_comparison() -> None:
+    truth = np.random.default_rng(5).normal(100, 20, 300)
+    before = pa.table({"target": truth, "prediction": truth + 1.5})
+    after = before.set_column(1, "prediction", pa.array(["error"] * 300))
+    assert "type_change" in [item.kind for item in check(before, after) if item.column == "prediction"]
+
+
+def test_whole_numbers_beyond_what_a_float_holds_are_compared() -> None:
+    rng = np.random.default_rng(0)
+    customers = pa.array(2**62 + rng.integers(0, 50, 200))
+    sides = [pa.table({"customer": customers, "wear": rng.normal(size=200)}) for _ in range(2)]
+    assert not list(check(*sides))
+
+
+@pytest.mark.parametrize("scale", [1e36, 1e39, 1e300])
+@pytest.mark.parametrize("times", [1.0, 1000.0])
+def test_numbers_beyond_what_a_float32_or_a_square_holds_are_compared_in_silence(scale: float, times: float) -> None:
+    """A warning of numpy is an error in these tests."""
+    rng = np.random.default_rng(0)
+    sides = []
+    for factor in (1.0, times):
+        size = rng.lognormal(0, 1, 1000) * scale
+        # Not all of them whole, as numbers of that size are.
+        size[:3] = 0.5
+        truth = size + rng.normal(size=1000) * scale
+        sides.append(pa.table({"size": size * factor, "target": truth, "prediction": size}))
+    assert [item.kind for item in check(*sides)] == (["unit_change"] if times > 1 else [])
+
+
+def test_wild_values_among_common_ones_are_told_in_silence() -> None:
+    rng = np.random.default_rng(0)
+    sides = [pa.table({"size": rng.lognormal(0, 1, 1000)}) for _ in range(2)]
+    wild = np.where(rng.random(1000) < 0.05, 9.9e307, sides[1]["size"].to_numpy())
+    assert "range" in [item.kind for item in check(sides[0], pa.table({"size": wild}))]

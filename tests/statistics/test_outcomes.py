@@ -94,6 +94,16 @@ def test_two_classes_never_seen_before_are_not_the_same_class() -> None:
     assert outcomes.part("hits").sum(axis=1).tolist() == [1, 1]
 
 
+def test_a_constant_label_has_no_r2_however_many_its_rows() -> None:
+    bins = OutcomeBins("regression", (), NumericBins.fit(np.random.default_rng(0).random(1000)))
+    labels = np.full(999_999, 2.987)
+    outcomes = Outcomes.empty(bins).updated(None, labels + 0.5, labels)
+    assert math.isnan(outcomes.metrics()["r2"])
+    # One label that lies one off is a spread of about 1.
+    got = outcomes.updated(None, np.array([4.0]), np.array([3.987])).metrics()
+    assert got["r2"] == pytest.approx(1 - 0.25 * 1e6, rel=1e-3)
+
+
 def test_regression_metrics_are_those_of_the_rows() -> None:
     rng = np.random.default_rng(6)
     labels = rng.gamma(2.0, 100.0, 3_000)

@@ -79,3 +79,12 @@ def test_what_cannot_be_planned_is_refused() -> None:
     assert nothing.variance == 1.0
     with pytest.raises(StrategyError, match="a number that is not 0"):
         nothing.rows_for(0.0, 0.05)
+
+
+@pytest.mark.parametrize("spread", [np.nan, np.inf, -1.0])
+def test_a_spread_that_is_none_is_refused_where_models_differ_and_the_label_shows(spread: float) -> None:
+    differing, shown, ones = np.ones(10, dtype=np.bool_), np.arange(10) < 5, np.ones(10)
+    spreads = np.where(np.arange(10) == 0, spread, 1.0)
+    with pytest.raises(StrategyError, match="expected finite spreads"):
+        plan_exploration(differing, shown, spreads, ones, 5.0)
+    assert plan_exploration(~shown, shown, spreads, ones, 5.0).rows_for(0.5, 0.05) > 0

@@ -191,6 +191,15 @@ def test_the_replay_of_cadences_by_hand() -> None:
     assert replayed_cost(LossMatrix.empty(), 1, 3.0) == 0.0
 
 
+def test_every_period_is_said_so() -> None:
+    fast = np.where(np.triu(np.ones((6, 6))) > 0, 10.0 * np.maximum(np.arange(6) - np.arange(6)[:, None], 0), np.nan)
+    matrix = LossMatrix(fast, np.full(6, 5), np.where(np.isnan(fast), np.nan, 0.0))
+    reason = RollingPeriod().decide(History(matrix, 0, 6), Costs(1.0), 0).reason
+    assert reason.startswith("So far retraining every period would have been cheapest")
+    none = LossMatrix(fast * 0.0, np.full(6, 5), np.where(np.isnan(fast), np.nan, 0.0))
+    assert Cadence(1).decide(History(none, 0, 6), Costs(1.0), 0).reason.startswith("Due after 1 period, but")
+
+
 def test_histories_and_costs_that_cannot_be_are_refused() -> None:
     matrix = STREAMS["stationary"].matrix
     with pytest.raises(StrategyError, match="from 0 to 3"):

@@ -103,3 +103,13 @@ def test_a_clear_saving_is_sure_and_what_is_paid_besides_counts() -> None:
     assert 190 < clear.sure < clear.mean
     assert (none.mean, none.sure) == (0.0, 0.0)
     assert (paid.mean, paid.low, paid.high, paid.sure) == pytest.approx((-30.0, -30.0, -30.0, -30.0))
+
+
+def test_a_schedule_that_saves_nothing_in_any_stretch_takes_nothing_from_the_others() -> None:
+    """It gains one in a window and loses one in the next: 0 saved, 0 spread between the stretches."""
+    differences = np.zeros((3, 60))
+    differences[1] = np.random.default_rng(1).normal(5.0, 1.0, 60)
+    alone = sure_savings(differences[:2], np.zeros(2))
+    assert alone[1] > 200
+    differences[2, 3:5] = 1.0, -1.0
+    assert sure_savings(differences, np.zeros(3)).tolist() == [*alone, 0.0]

@@ -209,7 +209,8 @@ def cell_codes(
 ) -> Codes:
     """Return the cell number of each feature (missing: -1) and of the output, int32[rows, features + 1].
 
-    The output is the score's tenth for classes (-1 without a score) and the prediction's cell for a regression.
+    The output is the score's tenth for classes (-1 without a score) and the prediction's cell for a regression (-1
+    without a prediction), as a profile counts them.
     """
     columns = []
     for name, bins in layout.numeric:
@@ -231,7 +232,9 @@ def _output_codes(
     layout: Layout, scores: NDArray[np.float64], decided: NDArray[np.object_] | NDArray[np.float64]
 ) -> NDArray[Any]:
     if layout.outcome_bins.prediction is not None:
-        return np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), decided.astype(np.float64))
+        said = decided.astype(np.float64)
+        cells = np.searchsorted(np.asarray(layout.outcome_bins.prediction.edges), said, side="right")
+        return np.where(np.isnan(said), -1, cells)
     tenth = np.floor(np.nan_to_num(scores, nan=-0.1) * 10)
     return np.minimum(tenth, 9)
 

@@ -285,7 +285,8 @@ def _told(breaks: Sequence[Break], others: Sequence[Finding]) -> list[Finding]:
 def _performance(pairs: Mapping[str, Pair], known: _Roles, alpha: float) -> list[Finding]:
     if known.label is None or known.task is None or known.label not in pairs:
         return []
-    prediction, score = pairs.get(known.prediction or ""), pairs.get(known.score or "")
+    prediction = _steady(pairs, known.prediction, number=known.task == "regression")
+    score = _steady(pairs, known.score, number=True)
     label, positive = pairs[known.label], known.positive or ""
     sides = [
         Outputs(
@@ -296,6 +297,17 @@ def _performance(pairs: Mapping[str, Pair], known: _Roles, alpha: float) -> list
     if any(family(sides[0].label) != family(side.label) for side in sides):
         return []
     return compare_performance(sides[0], sides[1], known.task, alpha)
+
+
+def _steady(pairs: Mapping[str, Pair], name: str | None, *, number: bool) -> Pair | None:
+    """Return an output of the model, None where it holds another kind of values now: that is told, and has no error.
+
+    `number`: only numbers will do.
+    """
+    pair = pairs.get(name or "")
+    if pair is None or family(pair.reference) != family(pair.current):
+        return None
+    return pair if not number or family(pair.reference) == "number" else None
 
 
 def _pictures(

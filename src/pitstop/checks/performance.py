@@ -113,7 +113,9 @@ def _error_rise(reference: Outputs, current: Outputs, alpha: float) -> list[Find
     if min(len(before), len(after)) < FEWEST_ROWS:
         return []
     rise = float(after.mean() - before.mean())
-    error = math.sqrt(float(before.var(ddof=1)) / len(before) + float(after.var(ddof=1)) / len(after))
+    # Squares of errors beyond 1e154 are infinite: then nothing is sure.
+    with np.errstate(over="ignore"):
+        error = math.sqrt(float(before.var(ddof=1)) / len(before) + float(after.var(ddof=1)) / len(after))
     if rise < 0.05 * float(before.mean()) or error == 0 or normal_p(rise / error) >= alpha:
         return []
     severity: Severity = "critical" if rise >= 0.25 * float(before.mean()) else "warning"

@@ -116,7 +116,8 @@ def _row_words(reference: Excerpt, current: Excerpt, names: Sequence[str]) -> tu
     sides = []
     for table in (reference, current):
         rows = table.sample([name for name in names if not _unlike(reference, current, name)], ALL_ROWS)
-        columns = [column.cast(pa.float64()) if _is_number(column) else column for column in rows.columns]
+        # safe=False: numbers beyond 2^53, as ids are, are rounded; a safe cast would refuse them.
+        columns = [column.cast(pa.float64(), safe=False) if _is_number(column) else column for column in rows.columns]
         sides.append(row_words.stable_hashes(columns, rows.num_rows))
     return sides[0], sides[1]
 

@@ -64,7 +64,9 @@ def find_new_numbers(column: str, reference: Floats, current: Floats) -> Break |
 
     Of a column of few values these are values between or beside them; of others, values outside the known range.
     """
-    before, after = (side.astype(np.float32) for side in (reference, current))
+    # Beyond what a float32 holds a value becomes infinite, and is left out like one.
+    with np.errstate(over="ignore"):
+        before, after = (side.astype(np.float32) for side in (reference, current))
     known = np.unique(before[np.isfinite(before)])
     if not known.size:
         return None
@@ -141,7 +143,8 @@ def _factor(reference: Floats, odd: Floats) -> float | None:
     if odd.size < FEWEST_ODD:
         return None
     known = reference[np.isfinite(reference) & (reference != 0)]
-    distances = {factor: kolmogorov_smirnov(known, odd / factor) for factor in _ORDERS}
+    with np.errstate(over="ignore"):
+        distances = {factor: kolmogorov_smirnov(known, odd / factor) for factor in _ORDERS}
     best = min(distances, key=lambda factor: distances[factor])
     return best if distances[best] <= _AS_BEFORE else None
 

@@ -170,15 +170,17 @@ def _power(change: _Change) -> bool:
 
 def _short(values: Floats) -> Floats:
     # Seven digits: 93.994 * 0.01 and 0.93994 are one value to a person and two to a computer.
-    return values.astype(np.float32).astype(np.float64)
+    # Beyond what a float32 holds all values are one: infinite.
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32).astype(np.float64)
 
 
 def _overlap(known: Floats, values: Floats) -> float:
-    """Return the share of values, zeros left out, that occur on the other side up to rounding."""
-    values = values[values != 0]
-    if not values.size:
+    """Return the share of values, zeros and infinities left out, that occur on the other side up to rounding."""
+    values = values[(values != 0) & np.isfinite(values)]
+    sorted_known = np.unique(known[np.isfinite(known)])
+    if not values.size or not sorted_known.size:
         return 0.0
-    sorted_known = np.unique(known)
     at = np.clip(np.searchsorted(sorted_known, values), 1, max(sorted_known.size - 1, 1))
     near = np.minimum(
         np.abs(sorted_known[np.minimum(at, sorted_known.size - 1)] - values), np.abs(sorted_known[at - 1] - values)

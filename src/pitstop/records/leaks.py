@@ -41,8 +41,11 @@ def strength(facts: ColumnFacts, label: NDArray[np.float64], task: Task) -> floa
     if task == "binary":
         return max(0.0, 2.0 * _auc(predicted, target) - 1.0)
     # Scored within two folds, so that an outlier of the label cannot make up most of the variance unseen.
-    spread = float(np.sum((target - target.mean()) ** 2))
-    return max(0.0, 1.0 - float(np.sum((target - predicted) ** 2)) / spread) if spread > 0 else 0.0
+    # Squares of numbers beyond 1e154 are infinite: then nothing is explained.
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(np.sum((target - target.mean()) ** 2))
+        left = float(np.sum((target - predicted) ** 2))
+    return max(0.0, 1.0 - left / spread) if 0 < spread < np.inf else 0.0
 
 
 def _cells(facts: ColumnFacts) -> NDArray[np.int64]:

@@ -238,8 +238,10 @@ def _agrees(label: ColumnFacts, prediction: ColumnFacts) -> bool:
             return False
         true, predicted = label.numbers(), prediction.numbers()
         both = np.isfinite(true) & np.isfinite(predicted)
-        spread = float(np.var(true[both])) if both.any() else 0.0
-        return spread > 0 and float(np.mean((true[both] - predicted[both]) ** 2)) < 0.75 * spread
+        # Squares of numbers beyond 1e154 are infinite, and nothing is below that.
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = float(np.var(true[both])) if both.any() else 0.0
+            return spread > 0 and float(np.mean((true[both] - predicted[both]) ** 2)) < 0.75 * spread
     try:
         classes = convert.classes(label.column, label.name)
         predicted_classes = convert.classes(prediction.column, prediction.name)

@@ -151,7 +151,9 @@ class Outcomes(Tally[OutcomeBins]):
             }
         n, unit = self.n, self.bins.unit
         state = {name: float(part) for name, part in self.to_state().items() if name != "errors"}
-        spread = state["label_squared"] - metrics.ratio(state["label"] ** 2, n)
+        # In whole numbers: the difference of two large floats would leave a constant label a spread.
+        label, label_squared = int(self.part("label")), int(self.part("label_squared"))
+        spread = metrics.ratio(n * label_squared - label**2, n)
         return {
             "mae": metrics.ratio(state["absolute"], n) * unit,
             "rmse": math.sqrt(metrics.ratio(state["squared"], n)) * unit,

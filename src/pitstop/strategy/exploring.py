@@ -61,8 +61,14 @@ def plan_exploration(
     for `least_chance` on every row that has to be explored: a comparison without them would be refused.
     """
     explored = differing & ~shown
-    usable = (spread > 0.0) & (cost > 0.0) & np.isfinite(spread) & np.isfinite(cost)
-    if not (usable | ~explored).all() or not budget >= 0.0 or not 0.0 < least_chance <= 1.0:
+    known = (spread >= 0.0) & np.isfinite(spread)
+    usable = known & (spread > 0.0) & (cost > 0.0) & np.isfinite(cost)
+    if (
+        not (usable | ~explored).all()
+        or not (known | ~differing).all()
+        or not budget >= 0.0
+        or not 0.0 < least_chance <= 1.0
+    ):
         msg = (
             f"got spreads from {spread.min(initial=math.inf):g}, costs from {cost.min(initial=math.inf):g}, a budget "
             f"of {budget:g} and a least chance of {least_chance:g}; expected finite spreads and costs above 0 where "

@@ -112,8 +112,10 @@ def sure_savings(differences: Floats, fixed: Floats, least: int = 1) -> Floats:
         signs = 1.0 - 2.0 * ((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1)
         means = signs @ saved[wide].T / groups
         spread = np.maximum((saved[wide] ** 2).mean(axis=1) - means**2, 0.0) * groups / (groups - 1)
-        with np.errstate(divide="ignore"):
-            largest = (means / np.sqrt(spread / groups)).max(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = means / np.sqrt(spread / groups)
+        # A mean of 0 has no sign, also where a schedule saves 0 in each stretch and has no spread (0 / 0).
+        largest = np.where(means == 0.0, 0.0, ratios).max(axis=1)
         # A hair more, because the history's own signs are one of the patterns and are to be passed by none.
         critical = float(np.quantile(largest, LEVEL, method="higher")) * (1 + 1e-9)
         if math.isfinite(critical):

@@ -263,6 +263,17 @@ def lines(*found: Any) -> bytes:
 SAGEMAKER = {"content-type": "application/x-sagemaker-jsonl"}
 
 
+def test_a_text_of_json_lines_may_hold_what_elsewhere_ends_a_line(inbox: Inbox) -> None:
+    said = captured("e-1", "", "0.25\n0.75")
+    data = '{"features":[0.5,1.5,"a\u2028b\x85"]}\r\n\r\n{"features":[2.5,3.5,"c"]}\n'
+    media = "application/jsonlines"
+    for encoding, sent in (("JSON", data), ("BASE64", base64.b64encode(data.encode()).decode())):
+        said["captureData"]["endpointInput"] |= {"data": sent, "encoding": encoding, "observedContentType": media}
+        said["eventMetadata"]["eventId"] = encoding
+        assert ask(inbox, body=lines(said), headers=SAGEMAKER)[::2] == (200, {"rows": 2})
+    assert [(row["x"], row["c"]) for row in stored(inbox)] == [(0.5, "a\u2028b\x85"), (2.5, "c")] * 2
+
+
 def test_sagemaker_capture_and_ground_truth_are_joined_by_inference_id(inbox: Inbox) -> None:
     contents = (b"3.5,,b", b'{"predictions":[{"score":0.5}]}')
     encoded = captured("e-3", *(base64.b64encode(content).decode() for content in contents))

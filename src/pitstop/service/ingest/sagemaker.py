@@ -112,7 +112,9 @@ def _body(spec: ModelSpec, data: Mapping[str, Any]) -> Any:
         if type(content) is not str:
             return content
         if "lines" in media:
-            return [parse_json(line, "the data") for line in content.splitlines() if line.strip()]
+            # Not splitlines: a text may hold what it takes for the end of a line (U+2028) and JSON does not.
+            lines = (line.removesuffix("\r") for line in content.split("\n"))
+            return [parse_json(line, "the data") for line in lines if line.strip()]
         return parse_json(content, "the data")
     msg = f"got the encoding {encoding[:60]!r}; known: CSV, JSON, and BASE64 of one of them"
     raise UnreadableTableError(msg)

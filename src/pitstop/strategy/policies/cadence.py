@@ -36,8 +36,9 @@ class Cadence:
         most = history.largest_saving()
         retrain = due and price <= most
         if due and not retrain:
+            after = "1 period" if self.every == 1 else f"{self.every} periods"
             reason = (
-                f"Due after {self.every} periods, but a retrain costs {price:,.2f} and even a perfect model could save "
+                f"Due after {after}, but a retrain costs {price:,.2f} and even a perfect model could save "
                 f"only {most:,.2f} within {history.remaining} periods."
             )
         else:

@@ -36,8 +36,9 @@ class RollingPeriod:
         if every is None:
             reason = f"So far no cadence would have been cheaper than never to retrain, at {price:,.2f} a release."
         else:
+            cadence = "every period" if every == 1 else f"every {every} periods"
             reason = (
-                f"So far retraining every {every} periods would have been cheapest, at {cheapest:,.2f} a period "
+                f"So far retraining {cadence} would have been cheapest, at {cheapest:,.2f} a period "
                 f"against {never:,.2f} without; the model is {history.age_text} old."
             )
         return conclude(
