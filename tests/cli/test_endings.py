@@ -100,6 +100,33 @@ def test_a_service_that_is_another_one_is_said_to_be(pitstop: Pitstop, words: li
         assert "does not answer as a service of Pitstop does" in ran.err
 
 
+def test_a_key_does_not_follow_a_redirect_to_another_origin(pitstop: Pitstop, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str | None] = []
+
+    class There(Elsewhere):
+        def do_GET(self) -> None:
+            keys.append(self.headers["Authorization"])
+            super().do_GET()
+
+    class Here(Elsewhere):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", there if "moved" in self.path else f"/moved{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    monkeypatch.setenv("PITSTOP_KEY", "secret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), There) as other, ThreadingHTTPServer(("127.0.0.1", 0), Here) as server:
+        there = f"http://127.0.0.1:{other.server_port}/v1/models"
+        for one in (other, server):
+            Thread(target=one.serve_forever).start()
+        ran = pitstop("status", "--home", f"http://127.0.0.1:{server.server_port}")
+        for one in (other, server):
+            one.shutdown()
+    assert (ran.code, keys) == (2, [])
+    assert f"sends on to {there}" in " ".join(ran.err.split())
+
+
 @pytest.mark.parametrize("target", [".", "none/there.html"])
 def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     pitstop: Pitstop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str

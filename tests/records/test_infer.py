@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pitstop.records.sources import read_table
 from pitstop.records.spec import parse_spec
 from pitstop.records.template import template
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("PITSTOP_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 
 # Task, time, label, and whether windows are row counts, as the data's own description has them.
 EXPECTED = {
@@ -59,9 +60,9 @@ def a_table(rows: int = 3000, seed: int = 0, **columns: Any) -> pa.Table:
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_every_real_set_is_understood_without_help(name: str) -> None:
-    path = SHARED / f"{name}.parquet"
+    path = DATA / f"{name}.parquet"
     if not path.exists():
-        pytest.skip(f"../shared/data/{path.name} is not beside the project")
+        pytest.skip(f"{name} is not in {DATA}; put shared/data beside the checkout, or set PITSTOP_DATA")
     inference = infer_spec(path, name=name)
     spec = inference.spec
     task, time, label, by_rows = EXPECTED[name]

@@ -220,7 +220,9 @@ def test_a_fit_that_fails_leaves_a_record_and_the_candidate_of_the_period(
     text = trainer.read_text()
     try:
         trainer.write_text(text.replace("CRASH = range(0, 0)", "CRASH = range(1, 100000)"))
-        done = give(workshop, quiet, "failing", "retrain")
+        done = give(workshop, quiet, "failing", "retrain", observed={"at": "noon"})
+        with pytest.raises(ReleaseError, match=r"this order already.*; give another reason"):
+            give(workshop, quiet, "failing", "retrain", observed={"at": "one"})
     finally:
         trainer.write_text(text)
     assert not done.carried_out

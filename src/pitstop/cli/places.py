@@ -110,12 +110,22 @@ def ask(
 ) -> dict[str, Any]:
     """Return the JSON object that a service answers; it has the keys `holds`.
 
-    Raises `AccessError` for 401 and 403, `StoreBusyError` for 503, and `StoreError` for anything else.
+    Raises `AccessError` for 401 and 403, `StoreBusyError` for 503, and `StoreError` for anything else, a redirect to
+    another origin included: the API key is for this one.
     """
     import http.client  # noqa: PLC0415 - slow to import, and `pitstop --help` must be fast
     import urllib.error  # noqa: PLC0415 - as above
     import urllib.parse  # noqa: PLC0415 - as above
     import urllib.request  # noqa: PLC0415 - as above
+
+    class SameOrigin(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+            there, here = (urllib.parse.urlsplit(url)[:2] for url in (newurl, req.full_url))
+            if there != here:
+                fp.close()
+                said = f"{address} sends on to {newurl[:200]}, where no key of {address} goes; if it moved, name that"
+                raise StoreError(said)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
 
     where = address.rstrip("/") + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
     headers = {"Accept": "application/json"}
@@ -124,7 +134,7 @@ def ask(
     body = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(where, body, headers, method="GET" if body is None else "POST")  # noqa: S310 - `is_address` has looked
     try:
-        with urllib.request.urlopen(request, timeout=180) as answer:  # noqa: S310 - as above
+        with urllib.request.build_opener(SameOrigin).open(request, timeout=180) as answer:
             found = json.load(answer)
     except urllib.error.HTTPError as error:
         try:

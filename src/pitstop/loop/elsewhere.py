@@ -101,7 +101,7 @@ class ElsewhereUpkeep(OrderedUpkeep):
                 f"{self.calendar.name_instant(as_of)}; choose another one, for instance all"
             )
             raise ReleaseError(msg)
-        ordered = self._ordered(order, as_of)
+        ordered = self.ordered(order, as_of)
         challenger = Challenger.of(
             at=as_of,
             recipe=self._recipe(order.recipe),

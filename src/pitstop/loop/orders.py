@@ -55,7 +55,7 @@ class OrderedUpkeep(Upkeep):
             )
             raise ReleaseError(msg)
         before = len(self.timeline.releases)
-        kept = [self._ordered(order, as_of)]
+        kept = [self.ordered(order, as_of)]
         name = kept[0].id
         why = f"{order.by.strip()}: {order.reason.strip()}"
         released = False
@@ -76,8 +76,8 @@ class OrderedUpkeep(Upkeep):
                 self._withdraw(as_of, (name,), f"retired by {why}", kept)
         return Change((*kept, *self._releases(before)), released=released)
 
-    def _ordered(self, order: Order, as_of: int) -> Kept:
-        """Return the artifact of an order."""
+    def ordered(self, order: Order, as_of: int) -> Kept:
+        """Return the artifact of an order that is given at `as_of`; there is a release before it."""
         last = self.timeline.releases[-1].id
         content = {
             "action": order.action,

@@ -12,7 +12,7 @@ from pitstop.loop.elsewhere import Delivery, Training, keep_no_delivery
 from pitstop.loop.keeping import save
 from pitstop.loop.orders import Order
 from pitstop.records.spec import ModelSpec
-from pitstop.replays.ordering import opened_loop
+from pitstop.replays.ordering import opened_loop, refuse_again
 from pitstop.store.home import Home
 
 
@@ -38,6 +38,7 @@ def ask(
         if loop.baseline is None:
             msg = f"{spec.model.name!r} has no first model yet; wait until its start"
             raise ReleaseError(msg)
+        refuse_again(kept, loop, order)
         found = loop.upkeep.ask_elsewhere(order, spec.calendar.window_start(loop.window), loop.chain)
         hand_over(found)
         with kept.transaction() as store:

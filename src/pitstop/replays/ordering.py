@@ -38,6 +38,21 @@ class Done:
         return not self.open and not self.failure
 
 
+def refuse_again(home: Home, loop: Loop, order: Order) -> None:
+    """Raise `ReleaseError` where the same order was given before in this window, at another moment."""
+    if not loop.upkeep.timeline.releases:
+        return
+    at = loop.calendar.window_start(loop.window)
+    again = loop.upkeep.ordered(order, at)
+    for known in home.artifacts("order", loop.spec.model.name):
+        if known.id == again.id and known.content != again.content:
+            msg = (
+                f"{order.by.strip()} gave this order already, for the reason {order.reason.strip()!r}, in the window "
+                f"that begins at {loop.calendar.name_instant(at)}; give another reason, or wait for the next window"
+            )
+            raise ReleaseError(msg)
+
+
 def carry_out(
     home: Path | str, order: Order, *, spec: ModelSpec, base: Path | str = ".", publish: Publish | None = None
 ) -> Done:
@@ -50,6 +65,7 @@ def carry_out(
     with ExitStack() as stack:
         kept, loop = opened_loop(stack, home, spec, base)
         at = calendar.window_start(loop.window)
+        refuse_again(kept, loop, order)
         found = loop.obey(order)
         with kept.transaction() as store:
             for item in found:

@@ -27,7 +27,7 @@ class Intake:
     `rows` and `labels`: kept so far. `repeated`: rows and labels left out because they were known. `expired`: rows left
     out because retention has dropped the windows before `kept_from`. `early`: ids with a label and no prediction yet.
     `head`: the latest window that a prediction lay in. `words`: classes by code, as join records name them. `classes`:
-    the labels of a binary task that were seen. `layout`: the bins that rows are counted over, None before there were
+    the labels that rows of a binary task have. `layout`: the bins that rows are counted over, None before there were
     enough. `moments`: whether predictions come with a time of day. `tried`: at how many rows bins were last tried to be
     fitted.
     """

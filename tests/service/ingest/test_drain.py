@@ -194,6 +194,34 @@ def test_a_poison_batch_is_set_apart_mended_and_replayed_and_holds_nobody_up(
         assert not home.verify(rows=True).faults
 
 
+@pytest.mark.parametrize("right", [1, 0])
+def test_a_first_label_that_was_mistyped_makes_room_once_it_is_corrected(
+    workspace: Path, specs: Callable[[str], ModelSpec | None], spec: ModelSpec, right: int
+) -> None:
+    def known(number: int, label: Any, day: int) -> dict[str, Any]:
+        return {"id": f"id-{number}", "label": label, "known": f"2026-03-{day:02d}"}
+
+    with Inbox(workspace, specs) as inbox:
+        put(inbox, "predictions", rows_of(0, 1_100))
+        put(inbox, "labels", [known(3, "unknown", 2)])
+        drained(inbox)
+        # A label from before the mistyped one does not hold in its stead.
+        put(inbox, "labels", [known(3, 0, 1), known(4, 0, 2)])
+        assert drained(inbox).quarantined == 1
+        (entry,) = inbox.quarantined("m")
+        assert "If 'unknown' was wrong, send the right label of every row that has it" in entry.reason
+        put(inbox, "labels", [known(3, right, 3)])
+        assert drained(inbox).quarantined == 0
+        inbox.mend(entry.number)
+        assert drained(inbox).quarantined == 0
+        assert not inbox.quarantined("m")
+        put(inbox, "labels", [known(5, "unknown", 4)])
+        assert drained(inbox).quarantined == 1  # a class that is in use makes no room
+    with Home.open(workspace / "records") as home:
+        assert set(intakes(home)["m"].classes) <= {"0", "1"}
+        check_counts(home, spec)
+
+
 def test_a_refused_batch_may_be_sent_again_under_its_id_until_it_is_stored_or_mended(
     workspace: Path, specs: Callable[[str], ModelSpec | None]
 ) -> None:

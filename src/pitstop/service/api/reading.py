@@ -112,10 +112,14 @@ def of_kind(kind: str) -> Any:
 
 
 def _artifacts(call: Call, kind: str | None) -> Part[shapes.Artifact]:
+    grown: dict[str, Any] = {}
     with opened(call.model) as home:
         part: Part[ArtifactRecord] = part_of(call.query, home.artifacts(kind, call.path["model"]))
+        if kind == "incident":
+            grown = {item.content["id"]: item.content for item in home.artifacts("incident-growth", call.path["model"])}
     calendar = call.model.spec.calendar
-    return Part([artifact_shape(item, calendar) for item in part.items], part.next)
+    items = [replace(item, content=grown.get(item.id, item.content)) for item in part.items]
+    return Part([artifact_shape(item, calendar) for item in items], part.next)
 
 
 def artifact(call: Call) -> shapes.Artifact:

@@ -18,7 +18,7 @@ _MODEL = "/v1/models/{model}"
 _ARTIFACTS = Part[shapes.Artifact]
 
 _LISTS = {
-    "incidents": ("incident", "List the incidents, the oldest first."),
+    "incidents": ("incident", "List the incidents, the oldest first, each as its newest alarm left it."),
     "decisions": ("decision", "List what was decided about retraining, and why, the oldest first."),
     "releases": ("release", "List every stage of every version, the oldest first."),
 }

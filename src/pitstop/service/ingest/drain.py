@@ -295,11 +295,14 @@ class Drain:
             ordinal += table.num_rows
         if tables:
             receiving.take_predictions(joined(tables), _name(predictions))
-        classes = set(receiving.intake.classes)
+        classes, coming = set(receiving.intake.classes), list[pa.Table]()
 
         def labels_of(table: pa.Table) -> pa.Table:
             found = label_rows(spec, table, moments=receiving.intake.moments)
-            refuse_third_class(spec, classes, found)
+            refuse_third_class(
+                spec, classes, found, lambda name: receiving.replaced(name, pa.concat_tables([*coming, found]))
+            )
+            coming.append(found)
             return found
 
         tables = list(pieces(labels, labels_of, refused))

@@ -18,17 +18,27 @@ JSON = ("json", "ndjson", MESSAGES)
 _CONTENT = (RecordError, SpecError, StatisticError, pa.ArrowException, ArithmeticError, ValueError, TypeError)
 
 
-def refuse_third_class(spec: ModelSpec, classes: set[str], labels: pa.Table) -> None:
-    """Hold the labels of a binary task to two values over all batches; `classes` grows by what was taken."""
+def refuse_third_class(spec: ModelSpec, classes: set[str], labels: pa.Table, replaced: Callable[[str], bool]) -> None:
+    """Hold the labels of a binary task to two values over all batches; `classes` becomes what there is with `labels`.
+
+    A class of earlier labels makes room for another one where `replaced(class)`: no row has it any more. Else a first
+    label that was mistyped would refuse all that are right for ever.
+    """
     if spec.model.task != "binary":
         return
     found = set(labels["@label"].unique().to_pylist())
     others = (classes | found) - {spec.decision.positive}
-    if len(others) > 1:
+    earlier = others - found
+    if len(others) == 2 and len(earlier) == 1 and replaced(*earlier):
+        classes -= earlier
+    elif len(others) > 1:
+        wrong = ", ".join(repr(name) for name in sorted(earlier))
+        way_out = f". If {wrong} was wrong, send the right label of every row that has it, with this batch or before"
         before = ", ".join(repr(name) for name in sorted(classes)) or "none"
         msg = (
             f"label column {spec.columns.label!r} holds {', '.join(repr(name) for name in sorted(found))}, and earlier "
             f"labels were {before}; a binary label has two values, one of them {spec.decision.positive!r}"
+            f"{way_out if earlier else ''}"
         )
         raise ColumnValueError(msg)
     classes |= found

@@ -161,6 +161,23 @@ class Receiving:
         again = changed & found
         self._count_labels(predictions[again], old["label"][again], remove=True)
 
+    def replaced(self, name: str, table: pa.Table) -> bool:
+        """Return whether no row has the class `name` any more once the labels of `table` are taken."""
+        if pc.any(pc.equal(table["@label"], name)).as_py():
+            return False
+        hashes = id_hashes(table["@id"])
+        # Nulls: no label time is stated, and the last label to come holds.
+        latest = np.iinfo(np.int64).max
+        at = np.asarray(pc.fill_null(table["@label_at"], latest).to_numpy(), dtype=np.int64)
+        by_id = np.lexsort((at, hashes))
+        hashes, at = hashes[by_id], at[by_id]
+        for held, labels in self.labels.parts():
+            has = labels["label"] == self._words.get(name, -1)
+            last = np.searchsorted(hashes, held[has], side="right") - 1
+            if not bool(((last >= 0) & (hashes[last] == held[has]) & (at[last] >= labels["at"][has])).all()):
+                return False
+        return True
+
     def finish(self, classes: tuple[str, ...]) -> None:
         """Put runs, profiles and the intake's state into the transaction; `classes`: all labels seen so far."""
         if self._layout is None and self._fresh:
