@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pitstop.integrations.serving import run
+from pitstop.store.home import Home
 
 from .conftest import Opened
 
@@ -51,6 +52,13 @@ async def test_an_incident_that_somebody_closed_is_open_nowhere(opened: Opened, 
 
         assert await count() == [1, 1]
         (incident,) = (await http.get("/v1/models/loans/incidents")).json()["items"]
+        # A later alarm joins it: it is told as that left it.
+        content = {**incident["content"], "last": incident["content"]["last"] + 1}
+        with Home.open(model.home) as home, home.transaction() as store:
+            (first,) = home.artifacts("incident", "loans")
+            store.put_artifact(content, "incident-growth", "growth-1", first.at, (first.id,), "loans")
+        (told,) = (await http.get("/v1/models/loans/incidents")).json()["items"]
+        assert told == {**incident, "content": content}
         said = {"verdict": "real change", "text": "seen"}
         answer = await http.post(f"/v1/models/loans/incidents/{incident['id']}/closings", json=said)
         assert answer.status_code == 201, answer.text
