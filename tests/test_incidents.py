@@ -200,5 +200,5 @@ def test_what_broke_today_opens_its_own_incident_though_its_column_has_drifted_f
     incidents, broken, opened = grouped((season,), group[0])
     assert (opened, broken.onset) == (True, 40)
     incidents, same, _ = grouped(incidents, group[1], broken.id)
-    assert same.id == broken.id
+    assert (same.id, same.since) == (broken.id, 40)
     assert next(item for item in incidents if item.id == season.id) == season

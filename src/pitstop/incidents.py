@@ -183,10 +183,12 @@ def grouped(
         )
         return (*known, opened), opened, True
     nearest = min(takers, key=lambda incident: (abs(incident.onset - alarm.since), incident.opened))
+    # What began long before, and came only because it is about the same column, does not date it.
+    dates = alarm.window - nearest.opened <= ONSET_WINDOWS and nearest.onset - alarm.since <= ONSET_WINDOWS
     grown = replace(
         nearest,
         last=max(nearest.last, alarm.window),
-        since=min(nearest.since, alarm.since) if alarm.window - nearest.opened <= ONSET_WINDOWS else nearest.since,
+        since=min(nearest.since, alarm.since) if dates else nearest.since,
         alarms=(*nearest.alarms, alarm.id),
         monitors=tuple(dict.fromkeys((*nearest.monitors, alarm.monitor))),
     )

@@ -43,9 +43,16 @@ def test_without_serving_it_ends_after_the_table_and_the_report(pitstop: Callabl
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_it_serves_the_report_until_it_is_stopped(
-    pitstop: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+    pitstop: Callable[..., Any],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    ending: signal.Signals,
 ) -> None:
     answers: list[tuple[int, bytes]] = []
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and so it would be here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr(demo_command, "has_pages", lambda: False)
 
     def visit(said: str, *, err: bool) -> None:

@@ -151,27 +151,28 @@ def test_a_label_that_comes_after_its_window_counts_from_when_it_came(tmp_path: 
 
 def test_the_latest_label_holds_and_a_correction_is_booked(tmp_path: Path, history: pa.Table) -> None:
     labels = labels_of(history)
-    (old,) = [row for row in labels.to_pylist() if row["id"] == "r260"]
-    wrong = 1 - old["label"]
+    # Its first label comes after the loop's first window: what came before was never booked.
+    began, ends = (datetime(2024, 1, day, tzinfo=UTC) for day in (14, 16))
+    old = next(row for row in labels.to_pylist() if began < row["known_at"] < ends)
+    name, wrong = old["id"], 1 - old["label"]
     later = pa.Table.from_pylist(
         [
             # In the same window as the first label, then days after it, then one that says what is known.
-            {"id": "r260", "label": old["label"], "known_at": old["known_at"]},
-            {"id": "r260", "label": wrong, "known_at": datetime(2024, 1, 17, 5, tzinfo=UTC)},
-            {"id": "r260", "label": wrong, "known_at": datetime(2024, 1, 19, 5, tzinfo=UTC)},
+            {"id": name, "label": old["label"], "known_at": old["known_at"]},
+            {"id": name, "label": wrong, "known_at": datetime(2024, 1, 17, 5, tzinfo=UTC)},
+            {"id": name, "label": wrong, "known_at": datetime(2024, 1, 19, 5, tzinfo=UTC)},
         ],
         schema=labels.schema,
     )
     home = tmp_path / "home"
     given = {"source": rows_of(history), "labels": pa.concat_tables([later, labels])}
     run(home, spec=SPEC, **given, as_of="2024-01-16")
-    assert old["known_at"] < datetime(2024, 1, 16, tzinfo=UTC)
     booked = [item[4]["kind"] for item in artifacts(home) if item[0] == "transaction"]
     assert "correction" not in booked
     run(home, spec=SPEC, **given, as_of="2024-01-22")
     corrections = [item[4] for item in artifacts(home) if item[0] == "transaction" and item[4]["kind"] == "correction"]
     assert len(corrections) == 1
-    said = [row["@label"] for row in kept_labels(home).to_pylist() if row["@id"] == "r260"]
+    said = [row["@label"] for row in kept_labels(home).to_pylist() if row["@id"] == name]
     assert said == [str(old["label"]), str(wrong), str(wrong)]
 
 
